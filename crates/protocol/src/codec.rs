@@ -1,0 +1,253 @@
+//! JSON frames: the text of a command to a [`Command`], a [`Message`] or an [`Event`] to the bytes of a frame.
+//!
+//! Commands are read strictly: an unknown `op`, an unknown field, a field that stands twice or has the wrong type is
+//! refused, and the refusal names it. A typo never passes silently.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, de};
+use serde_json::value::RawValue;
+
+use crate::{
+    Command, ErrorCode, Event, Json, Message, Publish, Refusal, Subscribe, Unsubscribe, command::Secret, frame,
+    refusal::did_you_mean,
+};
+
+/// The longest `id` of a command, in bytes: it is repeated in the answer.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// Reads one command.
+///
+/// # Errors
+/// A [`Refusal`] that names what is wrong, with the command's `id` where it could be read.
+pub fn decode(text: &str) -> Result<Command, Refusal> {
+    let mut fields = Fields::read(text)?;
+    let id = fields.optional::<String>("id");
+    let answer_to = id.as_ref().ok().cloned().flatten().filter(|id| id.len() <= MAX_ID_BYTES);
+    let command = id.and_then(|id| {
+        if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
+            return Err(invalid("id", &format!("it has more than {MAX_ID_BYTES} bytes")));
+        }
+        decode_op(&mut fields, id)
+    });
+    command.map_err(|refusal| refusal.answering(answer_to.as_deref()))
+}
+
+/// The ops, each with its fields besides `op` and `id`.
+const OPS: &[(&str, &[&str])] = &[
+    ("ping", &[]),
+    ("subscribe", &["topics", "filter", "params", "after", "snapshot", "conflate"]),
+    ("unsubscribe", &["topics", "params"]),
+    ("ack", &["delivered"]),
+    ("refresh", &["access_token"]),
+    ("publish", &["topic", "data"]),
+];
+
+fn decode_op(fields: &mut Fields<'_>, id: Option<String>) -> Result<Command, Refusal> {
+    let op: String = fields.optional("op")?.ok_or_else(|| {
+        Refusal::new(ErrorCode::UnknownOp, "the command has no `op`").hint(format!("`op` is one of {}", op_names()))
+    })?;
+    let Some((op, known)) = OPS.iter().find(|(name, _)| *name == op) else {
+        let near = did_you_mean(&op, OPS.iter().map(|(name, _)| *name));
+        let hint =
+            near.map_or_else(|| format!("`op` is one of {}", op_names()), |near| format!("did you mean `{near}`?"));
+        return Err(Refusal::new(ErrorCode::UnknownOp, format!("unknown op `{}`", clip(&op))).hint(hint));
+    };
+    fields.refuse_unknown(op, known)?;
+    Ok(match *op {
+        "ping" => Command::Ping { id },
+        "subscribe" => Command::Subscribe(Subscribe {
+            id,
+            topics: fields.required(op, "topics")?,
+            filter: fields.optional::<&RawValue>("filter")?.map(Json::from),
+            params: fields.optional("params")?.map(|Unique(params)| params).unwrap_or_default(),
+            after: match fields.optional::<String>("after")? {
+                Some(text) => {
+                    Some(text.parse().map_err(|e| Refusal::new(ErrorCode::InvalidCursor, format!("`after`: {e}")))?)
+                }
+                None => None,
+            },
+            snapshot: fields.optional("snapshot")?.unwrap_or(false),
+            conflate: fields.optional("conflate")?.unwrap_or(false),
+        }),
+        "unsubscribe" => Command::Unsubscribe(Unsubscribe {
+            id,
+            topics: fields.required(op, "topics")?,
+            params: fields.optional("params")?.map(|Unique(params)| params).unwrap_or_default(),
+        }),
+        "ack" => Command::Ack { delivered: fields.required(op, "delivered")? },
+        "refresh" => Command::Refresh { id, access_token: Secret(fields.required(op, "access_token")?) },
+        _ => Command::Publish(Publish {
+            id,
+            topic: fields.required(op, "topic")?,
+            data: Json::from(fields.required::<&RawValue>(op, "data")?),
+        }),
+    })
+}
+
+fn op_names() -> String {
+    OPS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+fn invalid(name: &str, why: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidField, format!("field `{name}`: {why}"))
+}
+
+/// The fields of one JSON object, not yet taken apart.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Result<Self, Refusal> {
+        let fields = serde_json::from_str::<Self>(text).map_err(|e| {
+            Refusal::new(ErrorCode::InvalidJson, format!("the frame is not one JSON object: {e}"))
+                .hint("a command looks like {\"op\":\"subscribe\",\"topics\":[\"trades.>\"]}")
+        })?;
+        for (i, (name, _)) in fields.0.iter().enumerate() {
+            if fields.0.iter().take(i).any(|(other, _)| other == name) {
+                return Err(invalid(&clip(name), "it stands twice"));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// An absent field and `null` are the same.
+    fn optional<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        let Some((_, raw)) = self.0.iter().find(|(field, _)| field == name) else { return Ok(None) };
+        if raw.get() == "null" {
+            return Ok(None);
+        }
+        serde_json::from_str(raw.get()).map(Some).map_err(|e| {
+            let why = e.to_string();
+            invalid(name, why.split(" at line ").next().unwrap_or(&why))
+        })
+    }
+
+    fn required<T: Deserialize<'a>>(&mut self, op: &str, name: &str) -> Result<T, Refusal> {
+        if let Some((_, raw)) = self.0.iter().find(|(field, _)| field == name)
+            && raw.get() == "null"
+            && let Ok(value) = serde_json::from_str(raw.get())
+        {
+            return Ok(value);
+        }
+        self.optional(name)?
+            .ok_or_else(|| Refusal::new(ErrorCode::MissingField, format!("`{op}` needs the field `{name}`")))
+    }
+
+    fn refuse_unknown(&self, op: &str, known: &[&str]) -> Result<(), Refusal> {
+        let is_known = |name: &str| matches!(name, "op" | "id") || known.contains(&name);
+        let Some((name, _)) = self.0.iter().find(|(name, _)| !is_known(name)) else { return Ok(()) };
+        let refusal = Refusal::new(ErrorCode::UnknownField, format!("`{op}` has no field `{}`", clip(name)));
+        Err(match did_you_mean(name, known.iter().copied().chain(["id"])) {
+            Some(near) => refusal.hint(format!("did you mean `{near}`?")),
+            None if known.is_empty() => refusal,
+            None => refusal.hint(format!("its fields are {}", known.join(", "))),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                /// More fields than any command has: reading on would only cost.
+                const MAX_FIELDS: usize = 32;
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                    if fields.len() > MAX_FIELDS {
+                        return Err(de::Error::custom(format_args!("more than {MAX_FIELDS} fields")));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A map of texts whose keys stand once.
+struct Unique(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Unique;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+                let mut params = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    if params.insert(name.clone(), value).is_some() {
+                        return Err(de::Error::custom(format_args!("`{}` stands twice", clip(&name))));
+                    }
+                }
+                Ok(Unique(params))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// The frame of one event: encoded once, shared by all who get it.
+///
+/// Invariant: it ends with the payload and one closing brace ([`crate::Record::data`] relies on it).
+pub fn event_frame(seq: u64, event: &Event) -> Bytes {
+    let mut payload = String::with_capacity(128 + event.data.as_str().len());
+    payload.push_str(r#"{"op":"event","seq":"#);
+    push(&mut payload, &seq);
+    payload.push_str(r#","topic":"#);
+    push(&mut payload, &event.topic);
+    for (name, value) in [(r#","key":"#, &event.key), (r#","id":"#, &event.id)] {
+        if let Some(value) = value {
+            payload.push_str(name);
+            push(&mut payload, value);
+        }
+    }
+    if let Some(ts) = event.ts {
+        payload.push_str(r#","ts":"#);
+        push(&mut payload, &ts);
+    }
+    payload.push_str(r#","source":"#);
+    push(&mut payload, &event.source);
+    payload.push_str(r#","data":"#);
+    payload.push_str(event.data.as_str());
+    payload.push('}');
+    let mut out = BytesMut::with_capacity(frame::header_len(payload.len()) + payload.len());
+    frame::put_text_header(&mut out, payload.len());
+    out.put_slice(payload.as_bytes());
+    out.freeze()
+}
+
+/// The frame of one message.
+pub fn message_frame(message: &Message<'_>) -> Bytes {
+    let mut payload = String::with_capacity(192);
+    push(&mut payload, message);
+    frame::text(&payload)
+}
+
+/// Appends `value` as JSON. The types that come here cannot fail: their keys are strings, their numbers finite.
+fn push(out: &mut String, value: &impl serde::Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => out.push_str(&text),
+        Err(_) => out.push_str("null"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

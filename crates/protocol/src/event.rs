@@ -1,0 +1,131 @@
+//! An event, from the moment a source has made it to its place in the log.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Json, Topic, codec};
+
+/// What a source says happened, normalized, not yet in the log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Where it belongs.
+    pub topic: Topic,
+    /// What it is about (a pair, an author); the latest event of a key stands for its state.
+    pub key: Option<Box<str>>,
+    /// The source's own name for it, unique within the source; used to remove duplicates and to resume across restarts.
+    pub id: Option<Box<str>>,
+    /// When it happened, in milliseconds since 1970-01-01 UTC.
+    pub ts: Option<i64>,
+    /// The source's own running number, for finding gaps. Not on the wire.
+    pub n: Option<u64>,
+    /// The name of the source in the configuration.
+    pub source: Arc<str>,
+    /// The payload; `null` removes the key.
+    pub data: Json,
+}
+
+/// What selection may look at: the same for an [`Event`] on its way in and a [`Record`] in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct EventView<'a> {
+    /// See [`Event::topic`].
+    pub topic: &'a Topic,
+    /// See [`Event::key`].
+    pub key: Option<&'a str>,
+    /// See [`Event::id`].
+    pub id: Option<&'a str>,
+    /// See [`Event::ts`].
+    pub ts: Option<i64>,
+    /// See [`Event::source`].
+    pub source: &'a str,
+    /// The payload, valid JSON.
+    pub data: &'a str,
+}
+
+/// What upstream puts into the queue to the log: an event, and who wants to know that it arrived there.
+pub struct Item {
+    /// The event.
+    pub event: Event,
+    /// Called with the event's `seq` once it is in the log. Dropped uncalled if it never gets there.
+    pub accepted: Option<Box<dyn FnOnce(u64) + Send>>,
+}
+
+impl From<Event> for Item {
+    fn from(event: Event) -> Self {
+        Self { event, accepted: None }
+    }
+}
+
+/// An event in the log: its place, and its frame, encoded once and shared by all who get it.
+#[derive(Debug)]
+pub struct Record {
+    /// Its place, gapless within an epoch, from 1.
+    pub seq: u64,
+    /// See [`Event::topic`].
+    pub topic: Topic,
+    /// See [`Event::key`].
+    pub key: Option<Box<str>>,
+    /// See [`Event::id`].
+    pub id: Option<Box<str>>,
+    /// See [`Event::ts`].
+    pub ts: Option<i64>,
+    /// See [`Event::source`].
+    pub source: Arc<str>,
+    frame: Bytes,
+    data_len: usize,
+}
+
+impl Record {
+    /// Gives `event` its place and encodes it.
+    pub fn new(seq: u64, event: Event) -> Self {
+        let frame = codec::event_frame(seq, &event);
+        let data_len = event.data.as_str().len();
+        let Event { topic, key, id, ts, source, .. } = event;
+        Self { seq, topic, key, id, ts, source, frame, data_len }
+    }
+
+    /// The complete WebSocket frame, header included.
+    pub fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// The payload, as it stands in the frame.
+    pub fn data(&self) -> &str {
+        // Invariant: the frame ends with the payload and one closing brace (`codec::event_frame`).
+        let end = self.frame.len().saturating_sub(1);
+        let start = end.saturating_sub(self.data_len);
+        self.frame.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null")
+    }
+
+    /// What selection may look at.
+    pub fn view(&self) -> EventView<'_> {
+        EventView {
+            topic: &self.topic,
+            key: self.key.as_deref(),
+            id: self.id.as_deref(),
+            ts: self.ts,
+            source: &self.source,
+            data: self.data(),
+        }
+    }
+
+    /// About how much memory it holds, in bytes.
+    pub fn size(&self) -> usize {
+        let texts = self.key.as_deref().map_or(0, str::len) + self.id.as_deref().map_or(0, str::len);
+        self.frame.len() + texts + size_of::<Self>()
+    }
+}
+
+impl Event {
+    /// What selection may look at.
+    pub fn view(&self) -> EventView<'_> {
+        EventView {
+            topic: &self.topic,
+            key: self.key.as_deref(),
+            id: self.id.as_deref(),
+            ts: self.ts,
+            source: &self.source,
+            data: self.data.as_str(),
+        }
+    }
+}

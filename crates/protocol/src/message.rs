@@ -1,0 +1,186 @@
+//! What the server tells a client. The field `op` comes first; clients ignore fields that they do not know.
+
+use serde::Serialize;
+
+use crate::{Confirm, Cursor, Epoch, Overflow, Refusal, SourceState, Verdict};
+
+/// One message, all kinds but events, which are encoded once for all by [`crate::codec::event_frame`].
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Message<'a> {
+    /// First on every connection.
+    Welcome(Welcome),
+    /// The subscriptions were changed; events with a greater `seq` are selected by the new set.
+    Subscribed {
+        /// The id of the command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// All current patterns of the connection.
+        topics: Vec<&'a str>,
+        /// The exact boundary.
+        seq: u64,
+    },
+    /// The same, after an `unsubscribe`.
+    Unsubscribed {
+        /// The id of the command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// All current patterns of the connection.
+        topics: Vec<&'a str>,
+        /// The exact boundary.
+        seq: u64,
+    },
+    /// Until `replayed`, older events of one later subscription follow; the main cursor stands still.
+    Replay {
+        /// The id of the subscribe command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// The first place that is replayed.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
+    /// The end of a replay.
+    Replayed {
+        /// The id of the subscribe command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+    },
+    /// Events that the client would have got are not delivered.
+    Gap(Gap),
+    /// All that matches up to `cursor` is written before this line, or told as a gap.
+    Heartbeat {
+        /// A place to resume from.
+        cursor: Cursor,
+        /// The server's clock, milliseconds since 1970-01-01 UTC.
+        ts: u64,
+    },
+    /// A source changed its state.
+    Source {
+        /// Its name.
+        source: &'a str,
+        /// The new state.
+        state: SourceState,
+        /// Since when, milliseconds since 1970-01-01 UTC.
+        since: u64,
+    },
+    /// The answer to `ping`.
+    Pong {
+        /// The id of the command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+    },
+    /// The answer to a command that was refused; the connection lives on, unless `goodbye` follows.
+    Error(&'a Refusal),
+    /// The last message; a Close frame follows.
+    Goodbye(Goodbye),
+}
+
+/// See [`Message::Welcome`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Welcome {
+    /// The version of this wire.
+    pub protocol: u32,
+    /// The connection's name, as operators see it.
+    pub connection: String,
+    /// A secret that proves, on a later connection, to have been this one.
+    pub resume: String,
+    /// The log that cursors refer to.
+    pub epoch: Epoch,
+    /// The last `seq` in the log.
+    pub head: u64,
+    /// What proof of receipt this connection owes.
+    pub confirm: Confirm,
+    /// What happens if the client does not keep up.
+    pub overflow: Overflow,
+    /// Silence for much longer than this means that the connection is dead.
+    pub heartbeat_interval_ms: u64,
+    /// What the client may use.
+    pub limits: Limits,
+}
+
+/// What one connection may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Subscriptions at the same time.
+    pub max_subscriptions: usize,
+    /// The largest message of a client, in bytes.
+    pub max_frame_bytes: usize,
+    /// What may be written beyond the last receipt, in bytes.
+    pub max_unconfirmed_bytes: usize,
+    /// What may be written beyond the last receipt, in data frames.
+    pub max_unconfirmed_frames: u64,
+}
+
+/// See [`Message::Gap`]. `null` where a number cannot be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The first place that is missing.
+    pub from: Option<u64>,
+    /// The last one.
+    pub to: Option<u64>,
+    /// How many events of the client's selection are missing.
+    pub matched: Option<u64>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The client did not keep up, and chose to skip.
+    SlowConsumer,
+    /// The log no longer holds them.
+    HistoryExpired,
+    /// The cursor is of another log, and its event is not in this one.
+    EpochChanged,
+}
+
+impl GapReason {
+    /// The word for it on the wire and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SlowConsumer => "slow_consumer",
+            Self::HistoryExpired => "history_expired",
+            Self::EpochChanged => "epoch_changed",
+        }
+    }
+}
+
+/// See [`Message::Goodbye`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Goodbye {
+    /// The code of the Close frame that follows.
+    pub code: u16,
+    /// Its name.
+    pub reason: &'static str,
+    /// What to do next.
+    pub verdict: Verdict,
+    /// How long to wait before doing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Where to resume; absent if nothing was ever subscribed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// How many data frames were fully written to this connection.
+    pub delivered: u64,
+    /// How many of them are proven to have been received.
+    pub confirmed: u64,
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &self.code)?;
+        map.serialize_entry("message", &self.message)?;
+        if let Some(id) = &self.id {
+            map.serialize_entry("id", id)?;
+        }
+        if let Some(hint) = &self.hint {
+            map.serialize_entry("hint", hint)?;
+        }
+        map.end()
+    }
+}
