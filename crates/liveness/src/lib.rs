@@ -1,1 +1,13 @@
-//! placeholder
+//! Who is there, what they have proven to have received, and when to give up: as decisions without I/O.
+//!
+//! Everything here takes `now` (and randomness) as an argument and returns what to do. No clock, no sockets, no tasks:
+//! so every rule is tested with explicit times, and cannot differ between tests and production.
+
+pub mod drain;
+pub mod heartbeat;
+pub mod jitter;
+pub mod receipt;
+
+pub use drain::DrainPlan;
+pub use heartbeat::{Heartbeat, Step, Timing};
+pub use receipt::{Ordinal, Receipts, Unproven};

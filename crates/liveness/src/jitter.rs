@@ -1,0 +1,26 @@
+//! Spreads what many would otherwise do at the same time.
+
+use std::time::Duration;
+
+/// `base` ± 10 %, by `random`: the same random number gives the same result.
+pub fn tenth(base: Duration, random: u64) -> Duration {
+    /// Steps of a hundredth of a per cent.
+    const STEPS: u64 = 2001;
+    let step = u32::try_from(random % STEPS).unwrap_or(0);
+    base.mul_f64(0.9 + f64::from(step) / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_tenth_is_the_most_that_it_moves(seconds in 1u64..100_000, random: u64) {
+            let spread = tenth(Duration::from_secs(seconds), random);
+            prop_assert!(spread >= Duration::from_secs(seconds).mul_f64(0.8999));
+            prop_assert!(spread <= Duration::from_secs(seconds).mul_f64(1.1001));
+        }
+    }
+}
