@@ -1,0 +1,107 @@
+//! What the end-to-end tests need besides Rust: a Python environment and Node packages, both under the target folder.
+//!
+//! Done once, and again only when the pinned versions change. A machine that has no Python or no Node can run all the
+//! other tests; what is missing is told, and under CI it is a failure.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, ensure};
+
+use crate::{
+    process::{succeeds, works},
+    workspace::Workspace,
+};
+
+/// Installs what is not installed yet; tells what this machine lacks, as `name: reason`.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let mut lacking = Vec::new();
+    if works("python3", &["-c", "import venv, ensurepip"]) {
+        python(workspace)?;
+    } else {
+        lacking.push("Python clients: `python3` with `venv` is not installed".to_owned());
+    }
+    if works("node", &["--version"]) && works("npm", &["--version"]) {
+        node(workspace)?;
+    } else {
+        lacking.push("Node clients: `node` and `npm` are not installed".to_owned());
+    }
+    Ok(lacking)
+}
+
+fn python(workspace: &Workspace) -> anyhow::Result<()> {
+    let requirements = workspace.root.join("tests/clients/python/requirements.txt");
+    let venv = workspace.target.join("venv");
+    once(&venv, &[&requirements], |venv| {
+        let made = succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+        ensure!(made, "cannot make a virtual environment in {}", venv.display());
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let installed = succeeds(Command::new(venv.join("bin/python")).args(pip).arg(&requirements))?;
+        ensure!(installed, "cannot install {}", requirements.display());
+        Ok(())
+    })
+}
+
+fn node(workspace: &Workspace) -> anyhow::Result<()> {
+    let source = workspace.root.join("tests/clients/node");
+    let [manifest, lock] = ["package.json", "package-lock.json"].map(|name| source.join(name));
+    once(&workspace.target.join("clients/node"), &[&manifest, &lock], |folder| {
+        fs::create_dir_all(folder)?;
+        for file in [&manifest, &lock] {
+            let name = file.file_name().context("a file has a name")?;
+            fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+        let installed = succeeds(Command::new("npm").args(npm).current_dir(folder))?;
+        ensure!(installed, "cannot install the Node packages of {}", source.display());
+        Ok(())
+    })
+}
+
+/// Installs into `folder` unless it was made from these very `inputs`. The stamp is written last: what was cut short
+/// is done again.
+fn once(folder: &Path, inputs: &[&PathBuf], install: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut wanted = String::new();
+    for input in inputs {
+        wanted += &fs::read_to_string(input).with_context(|| format!("cannot read {}", input.display()))?;
+    }
+    let stamp = folder.join(".installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|from| from == wanted) {
+        return Ok(());
+    }
+    install(folder)?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_inputs_are_installed_once() {
+        let folder = std::env::temp_dir().join(format!("xtask-setup-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let input = folder.join("input");
+        let mut installs = 0;
+        for wanted in ["a", "a", "b"] {
+            fs::write(&input, wanted).unwrap();
+            once(&folder, &[&input], |_| {
+                installs += 1;
+                Ok(())
+            })
+            .unwrap();
+        }
+        fs::write(&input, "c").unwrap();
+        assert!(once(&folder, &[&input], |_| anyhow::bail!("cut short")).is_err());
+        once(&folder, &[&input], |_| {
+            installs += 1;
+            Ok(())
+        })
+        .unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(installs, 3);
+    }
+}
