@@ -1,1 +1,30 @@
-//! placeholder
+//! One client's life: from the handshake to the last byte.
+//!
+//! This crate decides what is written to a socket and when, what is read from it, when the peer is given up, and how a
+//! connection ends. It leaves to the fan-out which events a client gets, and to liveness what a ping and a pong mean.
+//!
+//! A connection has two halves. [`Connection`] is shared: a shard puts frames into its outbox, the registry lists it.
+//! [`Life`] is the one task that owns the socket.
+//!
+//! **Invariant:** one writer per socket. Only [`Life`] writes, and it never splits a frame with another.
+//! **Invariant:** nothing here waits for a peer: not to read while it writes, not to write while it reads, and never
+//! without a deadline.
+
+pub mod closing;
+pub mod config;
+pub mod connection;
+pub mod drain;
+pub mod life;
+mod outbox;
+mod reader;
+pub mod registry;
+mod signal;
+mod writer;
+
+pub use closing::Closing;
+pub use config::Config;
+pub use connection::{Connection, Opening};
+pub use life::{Commands, Ended, Life};
+pub use outbox::{Mark, Offer};
+pub use registry::Registry;
+pub use signal::Signal;

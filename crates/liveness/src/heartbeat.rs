@@ -45,6 +45,11 @@ impl Heartbeat {
         Self { timing, ping_at: now + timing.interval }
     }
 
+    /// When [`Heartbeat::step`] has something to say, if nothing changes.
+    pub fn next(&self, unanswered_since: Option<Instant>) -> Instant {
+        unanswered_since.map_or(self.ping_at, |written| self.ping_at.min(written + self.timing.patience))
+    }
+
     /// What to do at `now`, when the oldest unanswered ping was fully written at `unanswered_since`.
     ///
     /// Invariant: `Ping` is answered by writing one, so that the next call can wait for the next interval.
@@ -58,7 +63,7 @@ impl Heartbeat {
             self.ping_at = now + self.timing.interval;
             return Step::Ping;
         }
-        Step::Wait(expire_at.map_or(self.ping_at, |at| at.min(self.ping_at)))
+        Step::Wait(self.next(unanswered_since))
     }
 }
 

@@ -10,4 +10,4 @@ pub mod receipt;
 
 pub use drain::DrainPlan;
 pub use heartbeat::{Heartbeat, Step, Timing};
-pub use receipt::{Ordinal, Receipts, Unproven};
+pub use receipt::{Begun, Ordinal, Receipts, Unproven};

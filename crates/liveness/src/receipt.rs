@@ -51,6 +51,15 @@ pub struct Receipts {
     confirmed: Ordinal,
 }
 
+/// Whether a ping is already partly written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Its first bytes are on their way, so the rest follows.
+    Yes,
+    /// Nothing of it is written.
+    No,
+}
+
 /// The most pings kept at a time. One more pushes out an answered one that waits for its acknowledgement, or is not made.
 const MAX_PINGS: usize = 8;
 
@@ -94,6 +103,14 @@ impl Receipts {
         if let Some(ping) = self.pings.iter_mut().find(|ping| ping.written_at.is_none()) {
             ping.written_at = Some(now);
         }
+    }
+
+    /// The pings that are not fully written will not be, save the first of them if it was begun.
+    ///
+    /// They must not vouch for data that was dropped with them.
+    pub fn forget_unwritten(&mut self, begun: Begun) {
+        let written = self.pings.iter().take_while(|ping| ping.written_at.is_some()).count();
+        self.pings.truncate(written + usize::from(begun == Begun::Yes));
     }
 
     /// A pong has arrived. It answers its ping and all before it.
@@ -192,6 +209,20 @@ mod tests {
         assert_eq!(receipts.pong(&new), Err(Unproven::UnknownPong));
         assert_eq!(receipts.pong(&old), Err(Unproven::UnknownPong));
         assert_eq!(receipts.ack(2, 2), Err(Unproven::NotByAck));
+        assert_eq!(receipts.confirmed(), at(2));
+    }
+
+    #[test]
+    fn a_ping_that_was_dropped_vouches_for_nothing() {
+        let mut receipts = Receipts::new(Confirm::Pong);
+        let written = receipts.stamp(1, at(1)).unwrap();
+        receipts.written(Instant::now());
+        let begun = receipts.stamp(2, at(2)).unwrap();
+        let dropped = receipts.stamp(3, at(9)).unwrap();
+        receipts.forget_unwritten(Begun::Yes);
+        assert_eq!(receipts.pong(&dropped), Err(Unproven::UnknownPong));
+        receipts.pong(&begun).unwrap();
+        assert_eq!(receipts.pong(&written), Err(Unproven::UnknownPong));
         assert_eq!(receipts.confirmed(), at(2));
     }
 

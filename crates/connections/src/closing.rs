@@ -1,0 +1,46 @@
+//! How the server ends a connection: what is still written, what is said, and how long that may take.
+
+use std::time::Duration;
+
+use standpipe_protocol::{CloseReason, ErrorCode, Refusal};
+
+/// A decision to end a connection. The first one holds.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// Why.
+    pub reason: CloseReason,
+    /// An `error` that goes before `goodbye`.
+    pub refusal: Option<Refusal>,
+    /// How long the client is asked to wait.
+    pub retry_after: Option<Duration>,
+    /// How long what is queued may still be written before `goodbye`. Zero: `goodbye` comes next.
+    pub flush: Duration,
+}
+
+impl Closing {
+    /// Says goodbye at once.
+    pub fn now(reason: CloseReason) -> Self {
+        Self { reason, refusal: None, retry_after: None, flush: Duration::ZERO }
+    }
+
+    /// Says goodbye at once, after an error that explains it.
+    pub fn refused(reason: CloseReason, refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::now(reason) }
+    }
+
+    /// The client does not read as fast as its events come.
+    pub fn slow_consumer(limit: &str) -> Self {
+        let refusal = Refusal::new(ErrorCode::BackpressureLimit, format!("the client does not keep up: {limit}"))
+            .hint("resume from the cursor in `goodbye`; select less, read faster, or connect with overflow=catch_up");
+        Self::refused(CloseReason::SlowConsumer, refusal)
+    }
+
+    /// How long the whole of it may take, from `goodbye` to the peer's own Close frame.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.reason {
+            // It has not answered for long: it will not answer this.
+            CloseReason::PongTimeout | CloseReason::WriteStalled => Duration::ZERO,
+            _ => Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The half of a connection that others hold: what the shard feeds, what the registry shows.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use standpipe_ledger::Progress;
+use standpipe_protocol::{
+    Confirm, ConnectionId, Cursor, Epoch, Message, Overflow, PROTOCOL, ResumeToken, Welcome, codec,
+};
+use tokio::time::Instant;
+
+use crate::{Closing, Config, Mark, Offer, Signal, outbox::Outbox};
+
+/// What is fixed about a connection at its handshake.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Its name.
+    pub id: ConnectionId,
+    /// The client's secret.
+    pub resume: ResumeToken,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// When it was accepted, milliseconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// The log that its positions are in.
+    pub epoch: Epoch,
+    /// What proof of receipt it owes.
+    pub confirm: Confirm,
+    /// What happens if its client does not keep up.
+    pub overflow: Overflow,
+}
+
+/// One client, as its shard, the registry and the drain see it.
+///
+/// Each number has one writer: the shard queues, [`crate::Life`] reports what was written and confirmed.
+#[derive(Debug)]
+pub struct Connection {
+    /// What is fixed about it.
+    pub opening: Opening,
+    config: Arc<Config>,
+    signal: Arc<Signal>,
+    outbox: Mutex<Outbox>,
+    pub(crate) waker: AtomicWaker,
+    subscribed: AtomicBool,
+    written: AtomicU64,
+    confirmed: AtomicU64,
+    unproven: AtomicU64,
+    position: AtomicU64,
+    last_receipt: AtomicU64,
+}
+
+/// No position yet: nothing was subscribed.
+const NOWHERE: u64 = u64::MAX;
+
+impl Connection {
+    /// A connection whose socket is open and whose shard is to be told by `signal`.
+    pub fn new(opening: Opening, config: Arc<Config>, signal: Arc<Signal>) -> Self {
+        Self {
+            opening,
+            config,
+            signal,
+            outbox: Mutex::default(),
+            waker: AtomicWaker::new(),
+            subscribed: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            confirmed: AtomicU64::new(0),
+            unproven: AtomicU64::new(0),
+            position: AtomicU64::new(NOWHERE),
+            last_receipt: AtomicU64::new(0),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ConnectionId {
+        self.opening.id
+    }
+
+    /// The settings that it lives by.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Queues a data frame. The writer is not woken: [`Connection::wake`] is called once for all of a turn.
+    pub fn offer(&self, frame: &Bytes, mark: Mark, now: Instant) -> Offer {
+        self.outbox().offer(frame, mark, now, &self.config)
+    }
+
+    /// Queues an answer or a notice, and wakes the writer. A client for which even that is too much is closed.
+    pub fn tell(&self, message: &Message<'_>, mark: Mark, now: Instant) {
+        let told = self.outbox().tell(codec::message_frame(message), mark, now, &self.config);
+        if told == Offer::Full {
+            self.close(Closing::slow_consumer("its answers and notices wait beyond `client.max_queue_bytes`"));
+        }
+        self.wake();
+    }
+
+    /// Tells the writer that something is queued.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Whether a client that is fed from the log can take more now; if not, its shard is signalled once it can.
+    pub fn want_room(&self) -> bool {
+        self.outbox().want_room(self.config.low_water())
+    }
+
+    /// Whether little enough is queued to add what is not needed.
+    pub fn has_room(&self) -> bool {
+        self.outbox().bytes() <= self.config.low_water()
+    }
+
+    /// Ends the connection. The first decision holds.
+    pub fn close(&self, closing: Closing) {
+        self.outbox().closing.get_or_insert(closing);
+        self.wake();
+    }
+
+    /// Whether its end has been decided.
+    pub fn is_closing(&self) -> bool {
+        self.outbox().closing.is_some()
+    }
+
+    /// The client has subscribed to something: it is no longer awaited.
+    pub fn set_subscribed(&self) {
+        self.subscribed.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscribed.load(Relaxed)
+    }
+
+    /// How far its data has come.
+    pub fn progress(&self) -> Progress {
+        // Read in this order, a number is never ahead of the one before it.
+        let confirmed = self.confirmed.load(Relaxed);
+        let written = self.written.load(Relaxed).max(confirmed);
+        let queued = self.outbox().data_queued().max(written);
+        Progress { queued, written, confirmed }
+    }
+
+    /// Bytes that are queued or being written.
+    pub fn queue_bytes(&self) -> usize {
+        self.outbox().bytes()
+    }
+
+    /// The last place that was fully written; the client can resume behind it.
+    pub fn position(&self) -> Option<Cursor> {
+        let seq = self.position.load(Relaxed);
+        (seq != NOWHERE).then_some(Cursor { epoch: self.opening.epoch, seq, id: None })
+    }
+
+    /// When the client last proved to be there, milliseconds since 1970-01-01 UTC; 0 before the first time.
+    pub fn last_receipt(&self) -> u64 {
+        self.last_receipt.load(Relaxed)
+    }
+
+    /// How many pongs and acknowledgements proved nothing.
+    pub fn unproven(&self) -> u64 {
+        self.unproven.load(Relaxed)
+    }
+
+    /// The first message.
+    pub fn welcome(&self, head: u64) -> Welcome {
+        Welcome {
+            protocol: PROTOCOL,
+            connection: self.opening.id.to_string(),
+            resume: self.opening.resume.reveal(),
+            epoch: self.opening.epoch,
+            head,
+            confirm: self.opening.confirm,
+            overflow: self.opening.overflow,
+            heartbeat_interval_ms: u64::try_from(self.config.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            limits: self.config.limits(),
+        }
+    }
+
+    /// Invariant: held for moments only, never across an await.
+    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `bytes` have left the queue for good.
+    pub(crate) fn release(&self, bytes: usize) {
+        if self.outbox().release(bytes, self.config.low_water()) {
+            self.signal.raise(self.opening.id);
+        }
+    }
+
+    /// A frame is fully written.
+    pub(crate) fn wrote(&self, mark: Mark) {
+        if mark.is_data() {
+            self.written.fetch_add(1, Relaxed);
+        }
+        if let Mark::Event(seq) | Mark::Position(seq) = mark {
+            self.position.store(seq, Relaxed);
+        }
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
+    pub(crate) fn confirmed(&self, frames: u64, at: u64) {
+        self.confirmed.store(frames, Relaxed);
+        self.last_receipt.store(at, Relaxed);
+    }
+
+    pub(crate) fn count_unproven(&self) {
+        self.unproven.fetch_add(1, Relaxed);
+    }
+}

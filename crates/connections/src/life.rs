@@ -1,0 +1,568 @@
+//! The task that owns one client's socket.
+//!
+//! ```text
+//!            error of the peer's · limit · drain · kicked
+//!  open ──────────────────────────────────────────▶ closing ──┐ goodbye and Close written,
+//!   │                                                          ├─▶ ended     Close received or patience over
+//!   ├── Close from the peer ──────────────────▶ echoing ───────┤ Close written
+//!   └── end of stream, reset, write stalled ───────────────────┘
+//! ```
+//! One poll does, in this order: what was decided elsewhere (so that a drain is not delayed by traffic), reading (a pong
+//! opens the window that writing needs), deadlines, writing. None of the four waits for another.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use standpipe_ledger::Progress;
+use standpipe_liveness::{Begun, Heartbeat, Receipts, Step, Timing, Unproven, jitter};
+use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Goodbye, Message, Overflow, Refusal, codec, frame};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc::{self, error::TrySendError},
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    Closing, Connection, Mark,
+    reader::{Incoming, Reader},
+    writer::Writer,
+};
+
+/// Where a client's commands go: to the shard that the connection belongs to.
+pub trait Commands: Send + Unpin + 'static {
+    /// What the shard is sent.
+    type Request: Send + 'static;
+
+    /// Makes a request of a command.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that the client is told; the connection lives on.
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Self::Request, Refusal>;
+
+    /// The shard's mailbox. While it is full, the client's next command is not read.
+    fn mailbox(&self) -> &mpsc::Sender<Self::Request>;
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub reason: CloseReason,
+    /// How far its data had come. Nothing changes after this.
+    pub progress: Progress,
+}
+
+/// One client's connection, from the first byte after the handshake to the last. Ends when awaited to the end.
+pub struct Life<IO, C: Commands> {
+    io: IO,
+    connection: Arc<Connection>,
+    commands: C,
+    reader: Reader,
+    writer: Writer,
+    receipts: Receipts,
+    heartbeat: Heartbeat,
+    phase: Phase,
+    blocked: Option<Blocked<C::Request>>,
+    opened: Instant,
+    flushed: Instant,
+    /// Since when not one byte could be written.
+    stalled: Option<Instant>,
+    ping_wanted: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// A command that its shard's mailbox had no room for.
+struct Blocked<R> {
+    request: R,
+    permit: Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<R>>> + Send>>,
+}
+
+enum Phase {
+    Open,
+    /// What is queued is still written, until `flush_until`; then `goodbye` and Close.
+    Closing {
+        closing: Closing,
+        flush_until: Instant,
+        until: Instant,
+        goodbye: bool,
+    },
+    /// The peer has closed; its Close frame is answered.
+    Echoing {
+        until: Instant,
+    },
+}
+
+/// Reads and writes that are done before other tasks get their turn.
+const ROUNDS: usize = 16;
+
+/// What is read at once.
+const READ: usize = 16 * 1024;
+
+/// How much queued data is written although the last write was less than `flush_interval` ago.
+const FLUSH_BYTES: usize = 32 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
+    /// A connection whose handshake is done. `early` came behind the handshake.
+    pub fn new(io: IO, early: &[u8], connection: Arc<Connection>, commands: C) -> Self {
+        let now = Instant::now();
+        let config = connection.config();
+        let timing =
+            Timing { interval: jitter::tenth(config.ping_interval, connection.id().0), patience: config.pong_timeout };
+        let mut reader = Reader::new(config.max_frame);
+        reader.push(early);
+        Self {
+            io,
+            reader,
+            writer: Writer::default(),
+            receipts: Receipts::new(connection.opening.confirm),
+            heartbeat: Heartbeat::new(timing, now.into_std()),
+            phase: Phase::Open,
+            blocked: None,
+            opened: now,
+            flushed: now,
+            stalled: None,
+            ping_wanted: false,
+            sleep: Box::pin(tokio::time::sleep_until(now)),
+            connection,
+            commands,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            self.obey(now);
+            let read = self.read(cx, now);
+            if let Poll::Ready(Err(reason)) = read {
+                return Poll::Ready(reason);
+            }
+            if let Some(reason) = self.keep_time(now) {
+                return Poll::Ready(reason);
+            }
+            let wrote = self.write(cx, now);
+            if let Poll::Ready(Err(reason)) = wrote {
+                return Poll::Ready(reason);
+            }
+            if read.is_pending() && wrote.is_pending() {
+                return self.sleep_until_next(cx, now);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes up a decision to close that was made elsewhere.
+    fn obey(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        let mut outbox = self.connection.outbox();
+        let Some(closing) = outbox.closing.clone() else { return };
+        outbox.seal();
+        drop(outbox);
+        self.blocked = None;
+        let flush_until = now + closing.flush;
+        let until = flush_until + closing.patience();
+        self.phase = Phase::Closing { closing, flush_until, until, goodbye: false };
+    }
+
+    /// Reads and handles what has come. `Pending` if nothing more can be done now.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
+        if let Some(mut blocked) = self.blocked.take() {
+            match blocked.permit.as_mut().poll(cx) {
+                Poll::Pending => {
+                    self.blocked = Some(blocked);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(permit)) => drop(permit.send(blocked.request)),
+                Poll::Ready(None) => self.connection.close(Closing::now(CloseReason::Restart)),
+            }
+        }
+        while self.blocked.is_none() {
+            match self.reader.next() {
+                Ok(Some(incoming)) => self.handle(incoming, now)?,
+                Ok(None) => return self.fill(cx),
+                Err(reason) if matches!(self.phase, Phase::Open) => {
+                    self.connection.close(Closing::now(reason));
+                    self.obey(now);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(reason) => return Poll::Ready(Err(self.reason().unwrap_or(reason))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let read = SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let polled = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
+            polled.map_ok(|()| {
+                self.reader.push(buffer.filled());
+                buffer.filled().len()
+            })
+        });
+        match read {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(())),
+            // The end of the stream, or an error of the socket: nobody is there.
+            Poll::Ready(_) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
+        }
+    }
+
+    fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
+        match incoming {
+            Incoming::Pong(payload) => self.pong(&payload),
+            Incoming::Close(code) => return self.peer_closes(code, now),
+            _ if !matches!(self.phase, Phase::Open) => {}
+            Incoming::Ping(payload) => self.writer.place_pong(frame::pong(&payload), now),
+            Incoming::Text(text) => match codec::decode(&text) {
+                Ok(command) => self.command(command, now),
+                Err(refusal) => self.connection.tell(&Message::Error(&refusal), Mark::Control, now),
+            },
+            Incoming::Binary => {
+                let refusal = Refusal::new(ErrorCode::InvalidJson, "a binary frame is no command")
+                    .hint("commands are JSON in text frames");
+                self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        match self.receipts.pong(payload) {
+            Ok(()) => self.connection.confirmed(self.receipts.confirmed().frames, unix_ms()),
+            Err(_) => self.connection.count_unproven(),
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        let refusal = match command {
+            Command::Ping { id } => {
+                return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);
+            }
+            Command::Ack { delivered } => match self.acknowledge(delivered) {
+                Some(refusal) => refusal,
+                None => return,
+            },
+            command => match self.commands.request(&self.connection, command) {
+                Ok(request) => return self.send(request),
+                Err(refusal) => refusal,
+            },
+        };
+        self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+    }
+
+    fn acknowledge(&mut self, delivered: u64) -> Option<Refusal> {
+        let unproven = match self.receipts.ack(delivered, self.connection.written()) {
+            Ok(()) => {
+                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
+                return None;
+            }
+            Err(unproven) => unproven,
+        };
+        self.connection.count_unproven();
+        let message = format!("field `delivered`: {unproven}");
+        match unproven {
+            Unproven::NotByAck => Some(
+                Refusal::new(ErrorCode::NotAvailable, message).hint("connect with confirm=ack to confirm by command"),
+            ),
+            Unproven::FutureAck => Some(Refusal::new(ErrorCode::InvalidField, message)),
+            // Acknowledgements may overtake each other in the application: no mistake.
+            Unproven::StaleAck | Unproven::UnknownPong => None,
+        }
+    }
+
+    /// Sends a request to the shard, or keeps it until there is room.
+    fn send(&mut self, request: C::Request) {
+        match self.commands.mailbox().try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request)) => {
+                let permit = self.commands.mailbox().clone().reserve_owned();
+                self.blocked = Some(Blocked { request, permit: Box::pin(async { permit.await.ok() }) });
+            }
+            Err(TrySendError::Closed(_)) => self.connection.close(Closing::now(CloseReason::Restart)),
+        }
+    }
+
+    fn peer_closes(&mut self, code: Option<u16>, now: Instant) -> Result<(), CloseReason> {
+        match &self.phase {
+            Phase::Open => {
+                self.connection.outbox().seal();
+                self.drop_queued();
+                self.writer.place(frame::close_echo(code), Mark::Farewell, now);
+                let until = now + Closing::now(CloseReason::ClientGone).patience();
+                self.phase = Phase::Echoing { until };
+                Ok(())
+            }
+            // The answer to ours; or it closes while we are about to, and there is nobody to say goodbye to.
+            Phase::Closing { closing, .. } => Err(closing.reason),
+            Phase::Echoing { .. } => Ok(()),
+        }
+    }
+
+    /// Deadlines that have passed at `now`. Returns the reason if the connection ends here.
+    fn keep_time(&mut self, now: Instant) -> Option<CloseReason> {
+        match &self.phase {
+            Phase::Closing { until, closing, goodbye, .. } => {
+                let said = *goodbye && self.writer.is_empty() && closing.patience().is_zero();
+                return (*until <= now || said).then_some(closing.reason);
+            }
+            Phase::Echoing { until } => {
+                return (*until <= now || self.writer.is_empty()).then_some(CloseReason::ClientGone);
+            }
+            Phase::Open => {}
+        }
+        let config = self.connection.config();
+        if self.stalled.is_some_and(|since| since + config.write_timeout <= now) {
+            return Some(CloseReason::WriteStalled);
+        }
+        if !self.connection.is_subscribed() && self.opened + config.first_step <= now {
+            let refusal = Refusal::new(ErrorCode::MissingField, "nothing was subscribed in time")
+                .hint("name topics in the URL (/ws?topics=…), or send {\"op\":\"subscribe\",\"topics\":[\"…\"]} first");
+            self.connection.close(Closing::refused(CloseReason::FirstStepTimeout, refusal));
+        } else if self.oldest_waiting().is_some_and(|at| at + config.max_queue_age <= now) {
+            self.connection.close(Closing::slow_consumer("an event waits longer than `client.max_queue_age`"));
+        } else {
+            let unanswered = self.receipts.unanswered_since();
+            match self.heartbeat.step(now.into_std(), unanswered) {
+                Step::Wait(_) => {}
+                Step::Ping => self.ping_wanted = true,
+                Step::Expire => self.connection.close(self.expired()),
+            }
+        }
+        self.obey(now);
+        None
+    }
+
+    /// A peer that does not answer while data is outstanding is slow; else it is gone.
+    fn expired(&self) -> Closing {
+        let outstanding = self.connection.opening.confirm == Confirm::Pong
+            && self.connection.written() > self.receipts.confirmed().frames;
+        if outstanding {
+            let mut closing = Closing::slow_consumer("no receipt for `client.pong_timeout` with events outstanding");
+            closing.retry_after = None;
+            closing
+        } else {
+            Closing::now(CloseReason::PongTimeout)
+        }
+    }
+
+    /// Since when the oldest frame waits, if waiting too long has consequences.
+    fn oldest_waiting(&self) -> Option<Instant> {
+        let ages = matches!(self.phase, Phase::Open) && self.connection.opening.overflow == Overflow::Disconnect;
+        ages.then(|| self.writer.oldest().or_else(|| self.connection.outbox().oldest())).flatten()
+    }
+
+    /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
+        self.take(now);
+        if self.writer.is_empty() {
+            return Poll::Pending;
+        }
+        let (connection, receipts) = (&self.connection, &mut self.receipts);
+        let mut released = 0;
+        let written = self.writer.poll_write(cx, &mut self.io, |mark, len| {
+            if mark == Mark::Ping {
+                receipts.written(now.into_std());
+            }
+            connection.wrote(mark);
+            released += if mark.was_queued() { len } else { 0 };
+        });
+        if released > 0 {
+            self.connection.release(released);
+        }
+        match written {
+            Poll::Pending => {
+                self.stalled.get_or_insert(now);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => {
+                self.stalled = None;
+                self.flushed = now;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
+        }
+    }
+
+    fn take(&mut self, now: Instant) {
+        let flushing = match &self.phase {
+            Phase::Open => self.flush_at(now).is_none(),
+            Phase::Closing { flush_until, goodbye, .. } => !goodbye && now < *flush_until,
+            Phase::Echoing { .. } => false,
+        };
+        let mut window_closed = false;
+        if flushing {
+            let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
+            let writer = RefCell::new(&mut self.writer);
+            let mut outbox = self.connection.outbox();
+            outbox.take_while(
+                |next| writer.borrow().may_take(next, confirmed, config),
+                |next| writer.borrow_mut().take(next),
+            );
+            window_closed = !outbox.is_empty() && !writer.borrow().is_full();
+        }
+        if matches!(self.phase, Phase::Open) || window_closed {
+            self.place_ping(window_closed, now);
+        }
+        self.place_goodbye(now);
+    }
+
+    /// When what is queued may be written, if that is not now.
+    fn flush_at(&self, now: Instant) -> Option<Instant> {
+        let at = self.flushed + self.connection.config().flush_interval;
+        let waits = at > now && self.writer.is_empty() && self.connection.outbox().bytes() < FLUSH_BYTES;
+        waits.then_some(at)
+    }
+
+    /// Places a ping if one is due, or if its answer will be needed to go on writing.
+    fn place_ping(&mut self, window_closed: bool, now: Instant) {
+        let config = self.connection.config();
+        let (placed, stamped) = (self.writer.placed(), self.receipts.last_stamp());
+        let unstamped_frames = placed.frames.saturating_sub(stamped.frames);
+        let unstamped_bytes = placed.bytes.saturating_sub(stamped.bytes);
+        let much = unstamped_frames >= config.max_unconfirmed_frames.div_ceil(4)
+            || unstamped_bytes >= (config.max_unconfirmed_bytes as u64).div_ceil(4);
+        let first = stamped.frames == 0 && placed.frames > 0;
+        let awaited = window_closed && unstamped_frames > 0;
+        if !(self.ping_wanted || much || first || awaited) {
+            return;
+        }
+        if let Some(payload) = self.receipts.stamp(random(), placed) {
+            self.writer.place(frame::ping(&payload), Mark::Ping, now);
+        }
+        self.ping_wanted = false;
+    }
+
+    /// Once nothing more is flushed: a last ping, the error, `goodbye` and the Close frame.
+    fn place_goodbye(&mut self, now: Instant) {
+        let Phase::Closing { closing, flush_until, goodbye, .. } = &mut self.phase else { return };
+        if *goodbye {
+            return;
+        }
+        let flushed = self.writer.is_empty() && self.connection.outbox().is_empty();
+        if !flushed && now < *flush_until {
+            return;
+        }
+        *goodbye = true;
+        let closing = closing.clone();
+        self.drop_queued();
+        if self.writer.placed().frames > self.receipts.last_stamp().frames
+            && let Some(payload) = self.receipts.stamp(random(), self.writer.placed())
+        {
+            self.writer.place(frame::ping(&payload), Mark::Ping, now);
+        }
+        if let Some(refusal) = &closing.refusal {
+            self.writer.place(codec::message_frame(&Message::Error(refusal)), Mark::Farewell, now);
+        }
+        let message = Message::Goodbye(self.goodbye(&closing));
+        self.writer.place(codec::message_frame(&message), Mark::Farewell, now);
+        self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
+    }
+
+    fn goodbye(&self, closing: &Closing) -> Goodbye {
+        let mut cursor = self.connection.position();
+        // The frame that was begun is finished before this message is read.
+        if let (Some(Mark::Event(seq) | Mark::Position(seq)), Some(cursor)) = (self.writer.begun(), &mut cursor) {
+            cursor.seq = seq;
+        }
+        let reason = closing.reason;
+        Goodbye {
+            code: reason.code(),
+            reason: reason.name(),
+            verdict: reason.verdict(),
+            retry_after_ms: closing.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            cursor,
+            delivered: self.writer.placed().frames,
+            confirmed: self.receipts.confirmed().frames,
+        }
+    }
+
+    /// Drops everything that is not partly written already.
+    fn drop_queued(&mut self) {
+        let queued = self.connection.outbox().clear();
+        let dropped = self.writer.drop_unbegun();
+        let begun = if self.writer.begun() == Some(Mark::Ping) { Begun::Yes } else { Begun::No };
+        self.receipts.forget_unwritten(begun);
+        self.connection.release(queued + dropped);
+    }
+
+    fn reason(&self) -> Option<CloseReason> {
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Closing { closing, .. } => Some(closing.reason),
+            Phase::Echoing { .. } => Some(CloseReason::ClientGone),
+        }
+    }
+
+    /// Sleeps until the next deadline. Ready at once if that has passed.
+    fn sleep_until_next(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
+        let at = self.next_deadline(now);
+        // An alarm that rings too early costs one look; moving it for each frame would cost more.
+        if at < self.sleep.deadline() || self.sleep.is_elapsed() || self.sleep.deadline() <= now {
+            self.sleep.as_mut().reset(at);
+        }
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn next_deadline(&self, now: Instant) -> Instant {
+        let config = self.connection.config();
+        let deadlines = match &self.phase {
+            Phase::Closing { flush_until, until, goodbye, .. } => {
+                [Some(if *goodbye { *until } else { *flush_until }), None, None, None, None]
+            }
+            Phase::Echoing { until } => [Some(*until), None, None, None, None],
+            Phase::Open => [
+                Some(Instant::from_std(self.heartbeat.next(self.receipts.unanswered_since()))),
+                (!self.connection.is_subscribed()).then(|| self.opened + config.first_step),
+                self.stalled.map(|since| since + config.write_timeout),
+                self.oldest_waiting().map(|at| at + config.max_queue_age),
+                self.flush_at(now).filter(|_| !self.connection.outbox().is_empty()),
+            ],
+        };
+        deadlines.into_iter().flatten().min().unwrap_or(now + config.ping_interval)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Future for Life<IO, C> {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let life = self.get_mut();
+        life.connection.waker.register(cx.waker());
+        let Poll::Ready(reason) = life.turn(cx) else { return Poll::Pending };
+        // A last, best effort: what is in the kernel's buffer goes out before the end of the stream.
+        let _ = Pin::new(&mut life.io).poll_shutdown(cx);
+        life.connection.outbox().seal();
+        Poll::Ready(Ended { reason, progress: life.connection.progress() })
+    }
+}
+
+impl<IO, C: Commands> Unpin for Life<IO, C> {}
+
+/// A nonce that a peer cannot guess.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| unix_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,338 @@
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use standpipe_protocol::{ConnectionId, Epoch, ResumeToken};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message as Frame, protocol::Role},
+};
+
+use super::*;
+use crate::{Config, Offer, Opening, Signal};
+
+pub(crate) fn config() -> Config {
+    Config {
+        max_queue_bytes: 10_000,
+        max_queue_age: Duration::from_secs(10),
+        max_unconfirmed_bytes: 1 << 20,
+        max_unconfirmed_frames: 4000,
+        max_frame: 1024,
+        ping_interval: Duration::from_secs(25),
+        pong_timeout: Duration::from_secs(20),
+        heartbeat: Duration::from_secs(15),
+        first_step: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(10),
+        flush_interval: Duration::ZERO,
+        max_subscriptions: 128,
+    }
+}
+
+struct Mailbox(mpsc::Sender<Command>);
+
+impl Commands for Mailbox {
+    type Request = Command;
+    fn request(&mut self, _: &Arc<Connection>, command: Command) -> Result<Command, Refusal> {
+        Ok(command)
+    }
+    fn mailbox(&self) -> &mpsc::Sender<Command> {
+        &self.0
+    }
+}
+
+type Running = tokio::task::JoinHandle<Ended>;
+
+struct Served {
+    connection: Arc<Connection>,
+    client: DuplexStream,
+    commands: mpsc::Receiver<Command>,
+    life: Running,
+}
+
+fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
+    let opening = Opening {
+        id: ConnectionId(1000), // a jitter of exactly nothing
+        resume: ResumeToken(7),
+        peer: ([127, 0, 0, 1], 5).into(),
+        since: 0,
+        epoch: Epoch(0x9f),
+        confirm,
+        overflow,
+    };
+    let connection = Arc::new(Connection::new(opening, Arc::new(config), Arc::new(Signal::default())));
+    connection.set_subscribed();
+    let (server, client) = tokio::io::duplex(pipe);
+    let (sender, commands) = mpsc::channel(1);
+    let life = Life::new(server, b"", Arc::clone(&connection), Mailbox(sender));
+    #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
+    let life = tokio::spawn(life);
+    Served { connection, client, commands, life }
+}
+
+async fn websocket(client: DuplexStream) -> WebSocketStream<DuplexStream> {
+    WebSocketStream::from_raw_socket(client, Role::Client, None).await
+}
+
+fn deliver(connection: &Connection, seq: u64, len: usize) -> Offer {
+    let offer = connection.offer(&frame::text(&"x".repeat(len)), Mark::Event(seq), Instant::now());
+    connection.wake();
+    offer
+}
+
+/// Everything that a client gets until the end, as text; pings are answered.
+async fn read_all(socket: &mut WebSocketStream<DuplexStream>) -> Vec<String> {
+    let mut got = Vec::new();
+    while let Some(frame) = socket.next().await {
+        match frame {
+            Ok(Frame::Text(text)) => got.push(text.to_string()),
+            Ok(Frame::Close(Some(close))) => got.push(format!("close {} {}", u16::from(close.code), close.reason)),
+            Ok(_) => {}
+            Err(error) => {
+                got.push(error.to_string());
+                break;
+            }
+        }
+    }
+    got
+}
+
+async fn next_text(socket: &mut WebSocketStream<DuplexStream>) -> String {
+    loop {
+        match socket.next().await {
+            Some(Ok(Frame::Text(text))) => return text.to_string(),
+            Some(Ok(_)) => {}
+            end => panic!("no text, but {end:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_arrive_are_confirmed_and_goodbye_tells_where_to_resume() {
+    let mut served = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(served.client).await;
+    for seq in 1..=3 {
+        assert_eq!(deliver(&served.connection, seq, 10), Offer::Queued);
+    }
+    socket.send(Frame::text(r#"{"op":"ping","id":"1"}"#)).await.unwrap();
+    socket.send(Frame::text(r#"{"op":"unsubscribe","topics":["a"]}"#)).await.unwrap();
+    assert!(matches!(served.commands.recv().await, Some(Command::Unsubscribe(_))));
+    served.connection.close(Closing { flush: Duration::from_secs(1), ..Closing::now(CloseReason::Restart) });
+    let got = read_all(&mut socket).await;
+    assert_eq!(got[..3], vec!["x".repeat(10); 3]);
+    assert_eq!(got[3], r#"{"op":"pong","id":"1"}"#);
+    let goodbye =
+        r#"{"op":"goodbye","code":4200,"reason":"RESTART","verdict":"now","cursor":"000000000000009f:3","delivered":3"#;
+    assert!(got[4].starts_with(goodbye), "{}", got[4]);
+    assert_eq!(got[5], "close 4200 RESTART");
+    let ended = served.life.await.unwrap();
+    assert_eq!(ended.reason, CloseReason::Restart);
+    assert_eq!(ended.progress, Progress { queued: 3, written: 3, confirmed: 3 }, "the last ping was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_peer_is_given_up_after_its_patience() {
+    let served = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let start = Instant::now();
+    let ended = served.life.await.unwrap();
+    assert_eq!(ended.reason, CloseReason::PongTimeout);
+    let waited = start.elapsed();
+    assert!((Duration::from_secs(42)..Duration::from_secs(48)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_chatters_but_never_pongs_is_given_up_too() {
+    let Served { mut client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 1 << 16);
+    let start = Instant::now();
+    let chat = async {
+        loop {
+            if client.write_all(b"\x81\x8d\0\0\0\0{\"op\":\"ping\"}").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(life, chat);
+    assert_eq!(ended.unwrap().reason, CloseReason::PongTimeout);
+    assert!(start.elapsed() < Duration::from_secs(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_answers_lives_on() {
+    let Served { connection, client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(client).await;
+    let read = tokio::time::timeout(Duration::from_secs(600), read_all(&mut socket)).await;
+    assert!(read.is_err(), "nothing ended in ten minutes");
+    connection.close(Closing::now(CloseReason::Kicked));
+    read_all(&mut socket).await;
+    assert_eq!(life.await.unwrap().reason, CloseReason::Kicked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_reads_nothing_is_closed_as_stalled() {
+    let patient = Config { max_queue_age: Duration::from_secs(60), ..config() };
+    let served = serve(patient, Confirm::Pong, Overflow::Disconnect, 100);
+    let start = Instant::now();
+    assert_eq!(deliver(&served.connection, 1, 500), Offer::Queued);
+    let ended = served.life.await.unwrap();
+    assert_eq!((ended.reason, start.elapsed().as_secs()), (CloseReason::WriteStalled, 10));
+    assert_eq!(ended.progress, Progress { queued: 1, written: 0, confirmed: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_reads_too_slowly_is_told_where_it_stands() {
+    let served = serve(config(), Confirm::Pong, Overflow::Disconnect, 64);
+    for seq in 1..=4 {
+        assert_eq!(deliver(&served.connection, seq, 2000), Offer::Queued);
+    }
+    assert_eq!(deliver(&served.connection, 5, 2000), Offer::Full);
+    let mut client = served.client;
+    let mut got = Vec::new();
+    // 100 bytes a second: never stalled, never in time.
+    let mut few = [0; 100];
+    while let Ok(n) = client.read(&mut few).await
+        && n > 0
+    {
+        got.extend_from_slice(&few[..n]);
+        if !served.life.is_finished() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    let ended = served.life.await.unwrap();
+    assert_eq!(ended.reason, CloseReason::SlowConsumer);
+    assert_eq!(ended.progress.queued, 4);
+    assert!(ended.progress.written < 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_window_is_written_without_a_receipt() {
+    let window = Config { max_unconfirmed_frames: 8, max_queue_age: Duration::from_secs(3600), ..config() };
+    let served = serve(window, Confirm::Pong, Overflow::CatchUp, 1 << 20);
+    for seq in 1..=20 {
+        assert_eq!(deliver(&served.connection, seq, 10), Offer::Queued);
+    }
+    let mut client = served.client;
+    let mut got = vec![0; 1 << 16];
+    let mut len = 0;
+    while let Ok(Ok(n)) = tokio::time::timeout(Duration::from_secs(5), client.read(&mut got[len..])).await {
+        len += n;
+    }
+    assert_eq!(got[..len].windows(10).filter(|bytes| *bytes == b"xxxxxxxxxx").count(), 8);
+    assert_eq!(served.connection.progress().written, 8);
+    let ended = served.life.await.unwrap();
+    assert_eq!(ended.reason, CloseReason::SlowConsumer, "data is outstanding: it is slow rather than gone");
+    assert_eq!(ended.progress, Progress { queued: 20, written: 8, confirmed: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_gets_all_through_a_small_window() {
+    let window = Config { max_unconfirmed_frames: 3, max_unconfirmed_bytes: 50, ..config() };
+    let served = serve(window, Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(served.client).await;
+    for seq in 1..=100 {
+        assert_eq!(deliver(&served.connection, seq, 10), Offer::Queued);
+    }
+    served.connection.close(Closing { flush: Duration::from_secs(5), ..Closing::now(CloseReason::Restart) });
+    let got = read_all(&mut socket).await;
+    assert_eq!(got.iter().filter(|text| text.starts_with('x')).count(), 100);
+    assert_eq!(served.life.await.unwrap().progress, Progress { queued: 100, written: 100, confirmed: 100 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_confirm_where_they_were_agreed() {
+    let served = serve(config(), Confirm::Ack, Overflow::Disconnect, 4096);
+    let mut socket = websocket(served.client).await;
+    for seq in 1..=3 {
+        assert_eq!(deliver(&served.connection, seq, 10), Offer::Queued);
+    }
+    for _ in 0..3 {
+        next_text(&mut socket).await;
+    }
+    socket.send(Frame::text(r#"{"op":"ack","delivered":2}"#)).await.unwrap();
+    socket.send(Frame::text(r#"{"op":"ack","delivered":9}"#)).await.unwrap();
+    let error = next_text(&mut socket).await;
+    assert!(error.starts_with(r#"{"op":"error","code":"INVALID_FIELD","message":"field `delivered`"#), "{error}");
+    socket.close(None).await.unwrap();
+    let ended = served.life.await.unwrap();
+    assert_eq!(ended.reason, CloseReason::ClientGone);
+    assert_eq!(ended.progress, Progress { queued: 3, written: 3, confirmed: 2 });
+    assert_eq!(served.connection.unproven(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_subscribes_to_nothing_is_told_and_closed() {
+    let opening = serve(config(), Confirm::Pong, Overflow::Disconnect, 16).connection.opening.clone();
+    let connection = Arc::new(Connection::new(opening, Arc::new(config()), Arc::new(Signal::default())));
+    let (server, client) = tokio::io::duplex(4096);
+    let life = Life::new(server, b"", connection, Mailbox(mpsc::channel(1).0));
+    let mut socket = websocket(client).await;
+    let (ended, got) = tokio::join!(life, read_all(&mut socket));
+    assert_eq!(ended.reason, CloseReason::FirstStepTimeout);
+    assert!(got[0].contains("MISSING_FIELD") && got[1].contains("4008"), "{got:?}");
+    assert_eq!(got[2], "close 4008 FIRST_STEP_TIMEOUT");
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_the_peer_get_their_close_code_and_mistakes_an_answer() {
+    for (bytes, code) in [(&b"\x81\xfe\x10\x00"[..], 1009), (b"\x81\x82\0\0\0\0\xc3\x28", 1007), (b"\x81\x02hi", 1002)]
+    {
+        let Served { mut client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+        client.write_all(bytes).await.unwrap();
+        client.write_all(&[0; 64]).await.unwrap();
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        let end = life.await.unwrap();
+        assert_eq!(end.reason.code(), code);
+        let close = frame::close(end.reason);
+        assert!(got.ends_with(&close), "the last frame says why: {got:?}");
+    }
+    let Served { client, connection, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(client).await;
+    socket.send(Frame::text(r#"{"op":"subscribe","topcs":["a"],"id":"9"}"#)).await.unwrap();
+    socket.send(Frame::binary(vec![1, 2])).await.unwrap();
+    let error = next_text(&mut socket).await;
+    assert!(error.contains("UNKNOWN_FIELD") && error.contains("topcs") && error.contains("\"id\":\"9\""), "{error}");
+    let error = next_text(&mut socket).await;
+    assert!(error.contains("INVALID_JSON"), "{error}");
+    assert!(!connection.is_closing());
+    drop(socket);
+    assert_eq!(life.await.unwrap().reason, CloseReason::ClientGone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_mailbox_holds_the_next_command_and_nothing_else() {
+    let mut served = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(served.client).await;
+    for n in 0..5 {
+        socket.send(Frame::text(format!(r#"{{"op":"unsubscribe","topics":["t{n}"]}}"#))).await.unwrap();
+    }
+    assert_eq!(deliver(&served.connection, 1, 10), Offer::Queued);
+    assert_eq!(next_text(&mut socket).await.len(), 10, "writing goes on");
+    for n in 0..5 {
+        let Some(Command::Unsubscribe(command)) = served.commands.recv().await else { panic!("a command is missing") };
+        assert_eq!(command.topics, [format!("t{n}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_pings_is_answered_without_taking_room() {
+    let Served { mut client, connection, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 256);
+    let (mut reading, mut writing) = tokio::io::split(&mut client);
+    let flood = async {
+        for n in 0..2000u16 {
+            let [high, low] = n.to_be_bytes();
+            writing.write_all(&[0x89, 0x82, 0, 0, 0, 0, high, low]).await.unwrap();
+        }
+    };
+    let mut got = Vec::new();
+    let answers = async {
+        let mut some = [0; 64];
+        while !got.ends_with(&[0x8A, 2, 0x07, 0xCF]) {
+            let n = reading.read(&mut some).await.unwrap();
+            got.extend_from_slice(&some[..n]);
+        }
+    };
+    tokio::join!(flood, answers);
+    assert_eq!(connection.queue_bytes(), 0);
+    drop(client);
+    life.await.unwrap();
+}
