@@ -1,1 +1,16 @@
-//! placeholder
+//! The collector: live sources in, normalized events out.
+//!
+//! This crate decides how a source is connected to, what its frames mean, what of it is new, and whether it still
+//! delivers. It ends at a bounded queue of [`standpipe_protocol::Item`]s: where events are kept and who gets them is
+//! not its business. It never ends the process for the sake of one source.
+
+mod config;
+mod decode;
+mod endpoint;
+mod map;
+mod value;
+
+pub use config::{Factor, Kind, PushConfig, ReplayConfig, SourceConfig, Speed, Then, WebSocketConfig};
+pub use decode::{Decode, Decoding, DecodingError};
+pub use endpoint::{Endpoint, EndpointError};
+pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};

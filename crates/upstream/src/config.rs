@@ -1,0 +1,146 @@
+//! What a source is told to be: plain, checked values.
+//!
+//! This file decides what can be said about a source at all. Defaults, the file they come from and its wording are the
+//! server's; what cannot be said wrongly in a type is checked by the constructors of the types used here
+//! ([`Endpoint`], [`Decoding`], [`Mapping`], [`Speed`]).
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{Decoding, Endpoint, Mapping};
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    /// Its name: unique, part of every event, `$source` in mappings.
+    pub name: Arc<str>,
+    /// Where its frames come from.
+    pub kind: Kind,
+    /// What makes events of a frame. Without it a frame has to be an event already: `{topic, key?, id?, ts?, n?, data}`.
+    pub mapping: Option<Mapping>,
+    /// For how long a connected source may give no event before it is called stale. None: for ever.
+    pub stale_after: Option<Duration>,
+    /// How many ids of its latest events are remembered, to drop what comes twice. 0: none.
+    pub dedupe: usize,
+}
+
+/// Where frames come from.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A WebSocket server is connected to, and connected to again.
+    WebSocket(WebSocketConfig),
+    /// A recording is played.
+    Replay(ReplayConfig),
+    /// Others bring them, through [`crate::Push`].
+    Push(PushConfig),
+}
+
+impl Kind {
+    /// The word for it in configuration, status and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::WebSocket(_) => "websocket",
+            Self::Replay(_) => "replay",
+            Self::Push(_) => "push",
+        }
+    }
+}
+
+/// A WebSocket feed.
+#[derive(Clone)]
+pub struct WebSocketConfig {
+    /// The address.
+    pub url: Endpoint,
+    /// Text frames to send after connecting, in order.
+    pub send: Vec<String>,
+    /// What makes a value of a frame.
+    pub decode: Decoding,
+    /// Each output for a frame is sent back: a text as it is, any other value as JSON. For application-level pings.
+    pub reply: Option<Mapping>,
+    /// The greatest frame in bytes, as received and after each step of `decode`.
+    pub max_frame: usize,
+    /// How long name resolution, connecting, TLS and the handshake may take together.
+    pub connect_timeout: Duration,
+    /// How often a protocol ping is sent.
+    pub ping_interval: Duration,
+    /// How long a server that was sent a ping may then send nothing at all before the connection counts as lost.
+    pub pong_timeout: Duration,
+    /// A PEM file of certificate authorities to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A recording, in the capture format or as plain JSON lines.
+#[derive(Debug, Clone)]
+pub struct ReplayConfig {
+    /// The file, gzip-compressed or not.
+    pub file: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+    /// What comes after the last frame.
+    pub then: Then,
+    /// What makes a value of a frame.
+    pub decode: Decoding,
+    /// The greatest frame in bytes, as recorded and after each step of `decode`.
+    pub max_frame: usize,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// With the pauses it was recorded with.
+    Recorded,
+    /// With those pauses divided by this.
+    Factor(Factor),
+    /// Without pauses: as fast as the log takes it.
+    Max,
+}
+
+/// By how much a recording is sped up (or slowed down, below 1). Finite and above 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factor(f64);
+
+impl Factor {
+    /// `factor`, if pauses can be divided by it: finite and above 0.
+    pub fn new(factor: f64) -> Option<Self> {
+        (factor.is_finite() && factor > 0.0).then_some(Self(factor))
+    }
+
+    /// The number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// What a replay does at the end of its recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing more: the source is finished, its events stay in the log.
+    Stop,
+    /// From the beginning, with the memory of ids cleared.
+    Repeat,
+}
+
+/// A source that others publish to.
+#[derive(Debug, Clone)]
+pub struct PushConfig {
+    /// The greatest input, in bytes.
+    pub max_input: usize,
+    /// How long a publisher waits for its answer before it is told that the source is over capacity.
+    pub patience: Duration,
+}
+
+impl fmt::Debug for WebSocketConfig {
+    // `send` may hold credentials: it is counted, not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketConfig")
+            .field("url", &self.url)
+            .field("send", &format_args!("{} frames", self.send.len()))
+            .field("decode", &self.decode)
+            .field("reply", &self.reply)
+            .field("max_frame", &self.max_frame)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("ping_interval", &self.ping_interval)
+            .field("pong_timeout", &self.pong_timeout)
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
