@@ -1,0 +1,1 @@
+//! The end-to-end tests: the real binary, told as a story. One file a theme.

@@ -1,0 +1,149 @@
+//! The real binary: started with a configuration file on a free port, asked over HTTP, ended by its own process id.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    http::{self, Request, Response},
+    metrics::Metrics,
+    paths,
+    process::{Process, Signal},
+    wait::PATIENCE,
+};
+
+/// A running server. It is killed when dropped.
+pub struct Server {
+    process: Process,
+    addr: SocketAddr,
+    folder: TempDir,
+}
+
+/// The program, without arguments.
+pub fn standpipe() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(BUILT.get_or_init(|| env::var_os("STANDPIPE_BIN").map_or_else(build, PathBuf::from)))
+}
+
+/// Writes a configuration as a user would, into a folder of its own.
+pub fn write_config(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("standpipe.toml");
+    fs::write(&file, text).expect("a temporary file can be written");
+    (folder, file)
+}
+
+impl Server {
+    /// Serves this configuration, on a free port unless it has a `[server]` section that says otherwise.
+    pub async fn start(config: &str) -> Self {
+        let listen = if config.contains("[server]") { "" } else { "[server]\nlisten = \"127.0.0.1:0\"\n\n" };
+        let (folder, file) = write_config(&format!("{listen}{config}"));
+        let mut command = standpipe();
+        command.arg("serve").arg("--config").arg(file);
+        Self::run(command, folder).await
+    }
+
+    /// Serves the demonstration.
+    pub async fn demo() -> Self {
+        let mut command = standpipe();
+        command.args(["demo", "--listen", "127.0.0.1:0"]);
+        Self::run(command, tempfile::tempdir().expect("a temporary folder")).await
+    }
+
+    async fn run(mut command: Command, folder: TempDir) -> Self {
+        command.current_dir(folder.path()).env("RUST_BACKTRACE", "1");
+        let mut process = Process::start("standpipe", &mut command);
+        let listening = |line: &str| line.strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok();
+        let addr = process.line("the line with its address", PATIENCE, listening).await;
+        Self { process, addr, folder }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address of a WebSocket path such as `/ws?topics=a`.
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.addr)
+    }
+
+    /// The folder that it runs in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A `GET`.
+    pub async fn get(&self, path: &str) -> Response {
+        http::get(self.addr, path).await
+    }
+
+    /// Any request.
+    pub async fn request(&self, request: Request<'_>) -> Response {
+        http::send(self.addr, request).await
+    }
+
+    /// What `/metrics` tells now.
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::read(&self.get("/metrics").await.body)
+    }
+
+    /// How many client connections it has, by its metrics.
+    pub async fn active(&self) -> usize {
+        let told = self.metrics().await.sum("standpipe_connections_active").expect("the number of connections");
+        format!("{told}").parse().expect("a whole number of connections")
+    }
+
+    /// What `/connections` lists.
+    pub async fn connections(&self) -> Vec<Value> {
+        let answer = self.get("/connections").await.json();
+        let list = answer.get("connections").and_then(Value::as_array);
+        list.unwrap_or_else(|| panic!("no list of connections: {answer}")).clone()
+    }
+
+    /// Publishes events to the push source, one a line; the answer.
+    pub async fn publish(&self, events: &[Value]) -> Response {
+        let body = events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+        let headers = &[("Content-Type", "application/x-ndjson")];
+        let response = self.request(Request { method: "POST", path: "/publish", headers, body: &body }).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response
+    }
+
+    /// What it wrote after its first line, to both outputs.
+    pub fn log(&self) -> Vec<String> {
+        self.process.stdout().into_iter().skip(1).chain(self.process.stderr()).collect()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    pub async fn exit_within(&mut self, deadline: Duration) -> ExitStatus {
+        self.process.exit_within(deadline).await
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// Builds the program, for a run of the tests that nobody built it for.
+fn build() -> PathBuf {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "standpipe-server", "--bin", "standpipe"]).current_dir(paths::root());
+    let status = cargo.status().expect("cargo can be run");
+    assert!(status.success(), "the server does not build");
+    paths::target().join("debug/standpipe")
+}
