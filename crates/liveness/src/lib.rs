@@ -3,11 +3,15 @@
 //! Everything here takes `now` (and randomness) as an argument and returns what to do. No clock, no sockets, no tasks:
 //! so every rule is tested with explicit times, and cannot differ between tests and production.
 
+pub mod backoff;
 pub mod drain;
+pub mod freshness;
 pub mod heartbeat;
 pub mod jitter;
 pub mod receipt;
 
+pub use backoff::Backoff;
 pub use drain::DrainPlan;
+pub use freshness::Freshness;
 pub use heartbeat::{Heartbeat, Step, Timing};
 pub use receipt::{Begun, Ordinal, Receipts, Unproven};
