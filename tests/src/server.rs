@@ -109,13 +109,19 @@ impl Server {
         list.unwrap_or_else(|| panic!("no list of connections: {answer}")).clone()
     }
 
-    /// Publishes events to the push source, one a line; the answer.
-    pub async fn publish(&self, events: &[Value]) -> Response {
+    /// Publishes events to the push source, one a line. Their places in the log, in the same order.
+    ///
+    /// # Panics
+    /// If one is not accepted.
+    pub async fn publish(&self, events: &[Value]) -> Vec<u64> {
         let body = events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let headers = &[("Content-Type", "application/x-ndjson")];
         let response = self.request(Request { method: "POST", path: "/publish", headers, body: &body }).await;
-        assert_eq!(response.status, 200, "{response:?}");
-        response
+        let answer = response.json();
+        let results = answer.get("results").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let places: Vec<_> = results.iter().filter_map(|result| result.get("seq")?.as_u64()).collect();
+        assert_eq!(places.len(), events.len(), "every event is accepted: {response:?}");
+        places
     }
 
     /// What it wrote after its first line, to both outputs.

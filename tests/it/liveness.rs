@@ -1,0 +1,108 @@
+//! Who is alive is known, not guessed: by what a client's stack answers, and by nothing else.
+
+use std::time::{Duration, Instant};
+
+use standpipe_tests::{PATIENCE, Proxy, Server, Socket, eventually, proxy::Link, socket::Received};
+
+use crate::{PUSH, cursor_seq, numbered, seq};
+
+const QUICK: &str = r#"
+[client]
+ping_interval = "1s"
+pong_timeout = "500ms"
+heartbeat = "200ms"
+"#;
+
+async fn until_active(server: &Server, count: usize, deadline: Duration) {
+    eventually("the number of connections", deadline, async || match server.active().await {
+        active if active == count => Ok(()),
+        active => Err(format!("{active} are active")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_behind_a_black_hole_is_gone_within_interval_and_timeout() {
+    let server = Server::start(&format!("{QUICK}{PUSH}")).await;
+    let proxy = Proxy::start(server.addr()).await;
+    let mut vanished = Socket::open(proxy.addr(), "/ws?topics=a").await;
+    let mut alive = Socket::open(server.addr(), "/ws?topics=a").await;
+    vanished.until("subscribed").await;
+    alive.until("subscribed").await;
+    until_active(&server, 2, PATIENCE).await;
+    proxy.set_all(Link::Freeze);
+    let start = Instant::now();
+    let reading = async {
+        loop {
+            alive.message().await;
+        }
+    };
+    // Interval and jitter, timeout: 1.6 s, and some time to look.
+    tokio::select! {
+        biased;
+        never = reading => never,
+        () = until_active(&server, 1, Duration::from_secs(2)) => {}
+    }
+    assert!(start.elapsed() >= Duration::from_millis(400), "not before its patience: {:?}", start.elapsed());
+    assert_eq!(server.connections().await.len(), 1);
+    // What it can still be told waits for it behind the black hole.
+    proxy.set_all(Link::Forward);
+    while let Received::Message(_) = vanished.receive().await {}
+}
+
+#[tokio::test]
+async fn a_client_that_answers_is_kept_though_it_says_nothing() {
+    let server = Server::start(&format!("{QUICK}{PUSH}")).await;
+    let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
+    client.until("subscribed").await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        // Reading is what answers pings.
+        assert_eq!(client.message().await["op"], "heartbeat");
+    }
+    assert_eq!(server.active().await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up_though_its_connection_stands() {
+    let server = Server::start(&format!("{QUICK}{PUSH}")).await;
+    let mut deaf = Socket::open(server.addr(), "/ws?topics=%3E").await;
+    deaf.until("subscribed").await;
+    until_active(&server, 0, Duration::from_secs(4)).await;
+    let mut last = None;
+    while let Received::Message(message) = deaf.receive().await {
+        last = Some(message);
+    }
+    let last = last.expect("messages");
+    assert_eq!((&last["op"], &last["code"]), (&"goodbye".into(), &4201.into()), "{last}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_says_how_far_everything_was_sent() {
+    let server = Server::start(&format!("{QUICK}{PUSH}")).await;
+    let mut client = Socket::open(server.addr(), "/ws?topics=mine").await;
+    let welcome = client.message().await;
+    client.until("subscribed").await;
+    let places = server.publish(&numbered(10, |i| if i == 3 { "mine".into() } else { "other".into() })).await;
+    let event = client.until("event").await;
+    assert_eq!(seq(&event), places[3]);
+    let heartbeat = loop {
+        let heartbeat = client.until("heartbeat").await;
+        if cursor_seq(&heartbeat["cursor"]) >= places[9] {
+            break heartbeat;
+        }
+    };
+    let epoch = welcome["epoch"].as_str().expect("an epoch");
+    assert!(heartbeat["cursor"].as_str().is_some_and(|cursor| cursor.starts_with(epoch)), "{heartbeat}");
+    assert!(heartbeat["ts"].as_u64().is_some_and(|ts| ts > 1_600_000_000_000), "milliseconds: {heartbeat}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_without_a_word_is_gone_at_once() {
+    let server = Server::start(PUSH).await;
+    let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
+    client.until("subscribed").await;
+    until_active(&server, 1, PATIENCE).await;
+    client.abort();
+    until_active(&server, 0, Duration::from_secs(2)).await;
+}
