@@ -6,11 +6,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use standpipe_ledger::Progress;
+use standpipe_liveness::jitter;
 use standpipe_protocol::{
     Confirm, ConnectionId, Cursor, Epoch, Message, Overflow, PROTOCOL, ResumeToken, Welcome, codec,
 };
@@ -125,6 +127,11 @@ impl Connection {
     /// Whether its end has been decided.
     pub fn is_closing(&self) -> bool {
         self.outbox().closing.is_some()
+    }
+
+    /// From one heartbeat message to the next: spread, so that clients that came together do not stay together.
+    pub fn heartbeat_interval(&self) -> Duration {
+        jitter::tenth(self.config.heartbeat, self.opening.id.0)
     }
 
     /// The client has subscribed to something: it is no longer awaited.

@@ -1,1 +1,32 @@
-//! placeholder
+//! From the log to the outboxes: who gets which event, in which order, and what happens if it does not fit.
+//!
+//! Events are appended to one [`Log`] and get their place there. Each shard reads the log at its own cursor and feeds
+//! those of its clients that keep up ("push"); a client that resumes, or fell behind, reads the log at a cursor of its own
+//! ("pull") through the same [`deliver`], until it stands where its shard stands and is fed with the others again.
+//!
+//! **Invariant:** one owner. A client's subscriptions, cursor and tally belong to one shard, one task; everybody else sends
+//! a message to it. So the boundary of a change of subscriptions is exact: it takes place between two events.
+//! **Invariant:** this crate never imports upstream. They meet at [`standpipe_protocol::Item`].
+
+mod appender;
+mod client;
+mod config;
+mod deliver;
+mod fanout;
+mod log;
+mod overflow;
+mod pull;
+mod report;
+mod resume;
+mod ring;
+mod shard;
+
+pub use config::Config;
+pub use fanout::{Fanout, Mailbox};
+pub use log::{Bounds, Expired, Log, Plan};
+pub use report::{Description, Report};
+pub use ring::Ring;
+pub use shard::{Open, Request, SourceNews, ToShard};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The fan-out as a whole: started once, asked by many.
+
+use std::sync::Arc;
+
+use standpipe_connections::Signal;
+use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, Log, Ring,
+    appender::append_all,
+    report::{Description, Report},
+    resume,
+    shard::{Shard, SourceNews, ToShard},
+};
+
+/// How many messages wait for a shard before whoever sends waits too.
+const MAILBOX: usize = 1024;
+
+/// How many events wait for their place in the log before sources wait.
+const QUEUE: usize = 4096;
+
+/// The log and the shards.
+#[derive(Debug, Clone)]
+pub struct Fanout {
+    log: Arc<Ring>,
+    shards: Arc<[Mailbox]>,
+}
+
+/// The way to one shard.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// Where its messages go.
+    pub sender: mpsc::Sender<ToShard>,
+    /// How its connections say that they have room.
+    pub signal: Arc<Signal>,
+}
+
+impl Fanout {
+    /// Starts the shards and the appender, and returns the queue that sources put events into.
+    ///
+    /// The appender ends when every sender of the queue is gone; the shards when `cancel` says so.
+    pub fn start(
+        config: &Config,
+        epoch: Epoch,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> (Self, mpsc::Sender<Item>) {
+        let log = Arc::new(Ring::new(epoch, config));
+        let shared: Arc<dyn Log> = Arc::<Ring>::clone(&log);
+        let shards = (0..config.shards.max(1)).map(|_| {
+            let (sender, mailbox) = mpsc::channel(MAILBOX);
+            let signal = Arc::new(Signal::default());
+            let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal));
+            tracker.spawn(shard.run(cancel.clone()));
+            Mailbox { sender, signal }
+        });
+        let shards = shards.collect();
+        let (items, queue) = mpsc::channel(QUEUE);
+        tracker.spawn(append_all(shared, queue));
+        (Self { log, shards }, items)
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Ring {
+        &self.log
+    }
+
+    /// The shard that owns a connection.
+    pub fn shard(&self, connection: ConnectionId) -> Option<&Mailbox> {
+        let shard = connection.0 % self.shards.len() as u64;
+        self.shards.get(usize::try_from(shard).unwrap_or(0))
+    }
+
+    /// Whether delivery could begin there.
+    ///
+    /// # Errors
+    /// `FUTURE_CURSOR`, or `HISTORY_EXPIRED` if `on_gap` is `fail`.
+    pub fn check(&self, after: &After, on_gap: OnGap) -> Result<(), Refusal> {
+        resume::start(after, on_gap, &*self.log).map(drop)
+    }
+
+    /// Tells all shards, and so all clients, of a source.
+    pub async fn tell_source(&self, news: &SourceNews) {
+        for shard in self.shards.iter() {
+            // A shard that is gone has no clients to tell.
+            let _ = shard.sender.send(ToShard::Source(news.clone())).await;
+        }
+    }
+
+    /// Describes one connection, or all.
+    pub async fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
+        let answers = self.ask(|answer| ToShard::Describe(only, answer)).await;
+        let mut all: Vec<_> = answers.into_iter().flatten().collect();
+        all.sort_by_key(|description| (description.since, description.id));
+        all
+    }
+
+    /// The sums over all shards.
+    pub async fn report(&self) -> Report {
+        let mut sum = Report::default();
+        for report in self.ask(ToShard::Report).await {
+            sum.merge(&report);
+        }
+        sum
+    }
+
+    async fn ask<T>(&self, question: impl Fn(oneshot::Sender<T>) -> ToShard) -> Vec<T> {
+        let mut waiting = Vec::new();
+        for shard in self.shards.iter() {
+            let (sender, answer) = oneshot::channel();
+            if shard.sender.send(question(sender)).await.is_ok() {
+                waiting.push(answer);
+            }
+        }
+        let mut answers = Vec::new();
+        for answer in waiting {
+            answers.extend(answer.await.ok());
+        }
+        answers
+    }
+}

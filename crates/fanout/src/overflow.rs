@@ -1,0 +1,47 @@
+//! What follows when an event does not fit into the outbox of a client that is fed by push.
+
+use standpipe_connections::{Closing, Mark};
+use standpipe_protocol::{Gap, GapReason, Message, Overflow};
+use tokio::time::Instant;
+
+use crate::{
+    client::{Client, Mode, Reading},
+    report::Counters,
+};
+
+/// Applies the client's policy: the event at `seq` matched, and was not taken.
+pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
+    let policy = client.connection.opening.overflow;
+    counters.overflows.count(&policy);
+    client.mode = match policy {
+        Overflow::Disconnect => {
+            client.connection.close(Closing::slow_consumer("more than `client.max_queue_bytes` wait for it"));
+            Mode::Ended { position: seq - 1 }
+        }
+        Overflow::CatchUp => Mode::Pull(Reading::behind(seq - 1)),
+        Overflow::Skip => Mode::Skip { from: seq, matched: 0 },
+    };
+    skip(client);
+}
+
+/// Counts one more event that a skipping client does not get.
+pub(crate) fn skip(client: &mut Client) {
+    if let Mode::Skip { matched, .. } = &mut client.mode {
+        *matched += 1;
+        client.tally.matched += 1;
+        client.tally.skipped += 1;
+    }
+}
+
+/// Tells a client that skips, and has room again, what it missed up to `shard`, and feeds it again.
+pub(crate) fn end_skip(client: &mut Client, shard: u64, now: Instant, counters: &mut Counters) {
+    let Mode::Skip { from, matched } = client.mode else { return };
+    let reason = GapReason::SlowConsumer;
+    counters.gaps.count(&reason);
+    let gap = Gap { from: Some(from), to: Some(shard), matched: Some(matched), reason };
+    client.connection.tell(&Message::Gap(gap), Mark::Position(shard), now);
+    client.mode = Mode::Push;
+    if !client.brackets.is_empty() {
+        client.stand_still(shard);
+    }
+}

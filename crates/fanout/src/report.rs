@@ -1,0 +1,147 @@
+//! What a shard says of itself when asked: for metrics, and for those who look at connections.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use standpipe_ledger::{Tally, Totals};
+use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Overflow};
+
+/// Counts by a closed set of kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountBy<K>(pub BTreeMap<&'static str, u64>, std::marker::PhantomData<K>);
+
+impl<K: Word> Default for CountBy<K> {
+    fn default() -> Self {
+        Self(K::WORDS.iter().map(|word| (*word, 0)).collect(), std::marker::PhantomData)
+    }
+}
+
+impl<K: Word> CountBy<K> {
+    pub(crate) fn count(&mut self, kind: &K) {
+        *self.0.entry(kind.word()).or_default() += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (word, n) in &other.0 {
+            *self.0.entry(word).or_default() += n;
+        }
+    }
+}
+
+/// A kind that has a word in metrics.
+pub trait Word {
+    /// All words.
+    const WORDS: &'static [&'static str];
+    /// The word of this kind.
+    fn word(&self) -> &'static str;
+}
+
+impl Word for Overflow {
+    const WORDS: &'static [&'static str] = &["disconnect", "catch_up", "skip"];
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::CatchUp => "catch_up",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl Word for GapReason {
+    const WORDS: &'static [&'static str] = &["slow_consumer", "history_expired", "epoch_changed"];
+    fn word(&self) -> &'static str {
+        self.as_str()
+    }
+}
+
+/// What a shard counts as it goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events read from the log, for whomever.
+    pub dispatched: u64,
+    /// Deliveries that were read from the log for one client.
+    pub pulled: u64,
+    /// Clients that did not keep up, by what followed.
+    pub overflows: CountBy<Overflow>,
+    /// Gaps told, by reason.
+    pub gaps: CountBy<GapReason>,
+}
+
+/// The sums over one shard, or over all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Open connections.
+    pub connections: u64,
+    /// Of these, with at least one subscription.
+    pub subscribed: u64,
+    /// Of these, reading the log at a cursor of their own.
+    pub pulling: u64,
+    /// Subscriptions in all.
+    pub subscriptions: u64,
+    /// Bytes queued for clients.
+    pub queue_bytes: u64,
+    /// How far behind the head the shard that is furthest behind stands.
+    pub lag: u64,
+    /// What became of the events, of open and of ended connections.
+    pub totals: Totals,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+impl Report {
+    /// Adds another shard's.
+    pub fn merge(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.subscribed += other.subscribed;
+        self.pulling += other.pulling;
+        self.subscriptions += other.subscriptions;
+        self.queue_bytes += other.queue_bytes;
+        self.lag = self.lag.max(other.lag);
+        self.totals.merge(&other.totals);
+        self.counters.dispatched += other.counters.dispatched;
+        self.counters.pulled += other.counters.pulled;
+        self.counters.overflows.merge(&other.counters.overflows);
+        self.counters.gaps.merge(&other.counters.gaps);
+    }
+}
+
+/// One connection, for those who operate the server.
+#[derive(Debug, Clone, Serialize)]
+pub struct Description {
+    /// Its name.
+    pub id: ConnectionId,
+    /// The client's address.
+    pub peer: String,
+    /// When it was accepted, milliseconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// `idle`, `push`, `pull`, `skip` or `ended`.
+    pub mode: &'static str,
+    /// What it asked for.
+    pub subscriptions: Vec<DescribedSubscription>,
+    /// What proof of receipt it owes.
+    pub confirm: Confirm,
+    /// What happens if it does not keep up.
+    pub overflow: Overflow,
+    /// The last place that was fully written.
+    pub position: Option<Cursor>,
+    /// How many places the log is ahead of what was evaluated for it.
+    pub lag: u64,
+    /// Bytes queued for it.
+    pub queue_bytes: usize,
+    /// When it last proved to be there, milliseconds since 1970-01-01 UTC; 0 before the first time.
+    pub last_receipt: u64,
+    /// Pongs and acknowledgements that proved nothing.
+    pub unproven: u64,
+    /// What became of its events.
+    pub ledger: Tally,
+}
+
+/// One subscription of a [`Description`].
+#[derive(Debug, Clone, Serialize)]
+pub struct DescribedSubscription {
+    /// The pattern.
+    pub topics: String,
+    /// The filter, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<serde_json::Value>,
+}
