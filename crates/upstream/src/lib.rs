@@ -3,14 +3,37 @@
 //! This crate decides how a source is connected to, what its frames mean, what of it is new, and whether it still
 //! delivers. It ends at a bounded queue of [`standpipe_protocol::Item`]s: where events are kept and who gets them is
 //! not its business. It never ends the process for the sake of one source.
+//!
+//! ```text
+//! source ──frames──▶ mapper ──values──▶ intake ──▶ queue to the log
+//!    ▲                decode, jq         dedupe, count
+//! supervisor ◀─────── pulse: connected, data ──┘
+//! ```
 
 mod config;
 mod decode;
+mod dedupe;
 mod endpoint;
+mod error;
+mod intake;
 mod map;
+mod mapper;
+mod pulse;
+mod push;
+mod replay;
+mod sample;
+mod source;
+mod status;
+mod supervisor;
+mod upstream;
 mod value;
+mod websocket;
 
 pub use config::{Factor, Kind, PushConfig, ReplayConfig, SourceConfig, Speed, Then, WebSocketConfig};
 pub use decode::{Decode, Decoding, DecodingError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use error::{Error, ErrorKind};
 pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};
+pub use push::{Published, Push};
+pub use status::{LastError, SourceChange, SourceStatus};
+pub use upstream::Upstream;

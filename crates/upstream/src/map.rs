@@ -31,6 +31,7 @@ pub use self::{
     compile::MappingError,
     event::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, ShapeError},
 };
+use crate::{Error, value::write};
 
 /// The stack of threads that compile or run programs. Virtual: only what is used is backed by memory.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
@@ -38,14 +39,23 @@ pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 /// How much of it evaluation may use; the rest is for what recurses over values.
 const EVALUATION_STACK_BYTES: usize = 32 * 1024 * 1024;
 
+/// The most steps that a run may take for a small frame. Realistic programs take some hundred.
+const STEPS: u64 = 100_000;
+
 /// The most steps that a run may take, however big its frame.
 const MAX_STEPS: u64 = 1_000_000;
+
+/// The most bytes of values that operators may make in a run for a small frame.
+const BYTES: u64 = 64 * 1024 * 1024;
 
 /// The most outputs for one frame.
 pub const MAX_OUTPUTS: usize = 1_000;
 
 /// The most bytes of payload in all events of one frame.
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+
+/// The longest answer to a feed, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The longest time that one run may take.
 const MAX_TIME: Duration = Duration::from_secs(1);
@@ -71,14 +81,43 @@ impl Mapping {
         Ok(Self(Arc::new(filter)))
     }
 
+    /// The events of one value of a frame, in order, each with why it is none where it is none. Where the program
+    /// fails or exceeds a bound, that comes last, behind what it gave until then.
+    pub(crate) fn events(&self, input: Val, facts: &Facts<'_>) -> Vec<Result<Event, Error>> {
+        let mut events = Vec::new();
+        let mut room = MAX_OUTPUT_BYTES;
+        let end = self.run(input, facts, facts.limits(), |output| {
+            let event = event(&output, facts.source, room);
+            room -= event.as_ref().map_or(0, |event| event.data.as_str().len().min(room));
+            events.push(event.map_err(Error::from));
+        });
+        events.extend(end.err().map(|error| Err(error.into())));
+        events
+    }
+
+    /// The answers to one value of a frame: texts as they are, other values as JSON.
+    pub(crate) fn answers(&self, input: Val, facts: &Facts<'_>) -> Vec<Result<String, Error>> {
+        let mut answers = Vec::new();
+        let end = self.run(input, facts, facts.limits(), |output| {
+            answers.push(match &output {
+                Val::TStr(text) => Ok(String::from_utf8_lossy(text).into_owned()),
+                other => write::text(other, MAX_ANSWER_BYTES)
+                    .map_err(|e| Error::Program(format!("an answer cannot be sent: {e}"))),
+            });
+        });
+        answers.extend(end.err().map(|error| Err(error.into())));
+        answers
+    }
+
     /// Runs the program on `input`, giving its outputs to `each`, until it ends, fails, exceeds a bound of `limits` or
     /// has given [`MAX_OUTPUTS`].
-    fn run(&self, input: Val, globals: &Globals, limits: Limits, mut each: impl FnMut(Val)) -> Result<(), RunError> {
+    fn run(&self, input: Val, facts: &Facts<'_>, limits: Limits, mut each: impl FnMut(Val)) -> Result<(), RunError> {
         // What is unwound through is dropped or immutable: see `meter`.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let budget = Budget::new(limits);
             let meter = Meter { lut: &self.0.lut, budget: &budget };
-            let context = Ctx::<Metered>::new(meter, Vars::new([globals.source.clone(), Val::from(globals.received)]));
+            let globals = [Val::from(facts.source.to_string()), facts.received()];
+            let context = Ctx::<Metered>::new(meter, Vars::new(globals));
             for (i, output) in self.0.id.run((context, input)).enumerate() {
                 if i == MAX_OUTPUTS {
                     return Err(RunError::Outputs);
@@ -103,10 +142,32 @@ impl fmt::Debug for Mapping {
     }
 }
 
-/// What a program may read besides its input.
-pub(crate) struct Globals {
-    source: Val,
-    received: isize,
+/// What is known of a value besides itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    /// The name of its source.
+    pub source: &'a Arc<str>,
+    /// When its frame arrived, in ms since 1970; under replay, when it arrived at the recorder.
+    pub received: i64,
+    /// The size of its frame, in bytes.
+    pub size: usize,
+}
+
+impl Facts<'_> {
+    fn received(&self) -> Val {
+        isize::try_from(self.received).map_or(Val::Null, Val::from)
+    }
+
+    /// Bigger frames may cost more, up to a bound.
+    fn limits(&self) -> Limits {
+        let size = u64::try_from(self.size).unwrap_or(u64::MAX);
+        Limits {
+            steps: STEPS.saturating_add(size / 4).min(MAX_STEPS),
+            bytes: BYTES.saturating_add(size.saturating_mul(8)),
+            time: MAX_TIME,
+            stack: EVALUATION_STACK_BYTES,
+        }
+    }
 }
 
 /// Why a run did not come to its end.

@@ -68,7 +68,7 @@ fn parse(program: &str) -> Result<Term<&str>, MappingError> {
         Some((expected, found)) => at(program, found, format!("expected {}", expected.as_str())),
         None => at(program, program, "not a program".to_owned()),
     })?;
-    let term = Parser::new(&tokens).parse(|parser| parser.term());
+    let term = Parser::new(&tokens).parse(Parser::term);
     term.map_err(|errors| match errors.into_iter().next() {
         Some((expected, found)) => {
             let what = found.map_or_else(|| "the end".to_owned(), |Token(text, _)| format!("`{}`", clip(text)));

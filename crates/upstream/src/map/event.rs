@@ -17,6 +17,10 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// The longest event id, in bytes: it is part of cursors.
 pub const MAX_EVENT_ID_BYTES: usize = 512;
 
+/// Floats hold whole numbers exactly up to this.
+#[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is exact")]
+const EXACT: f64 = MAX_SEQ as f64;
+
 const FIELDS: [&str; 6] = ["topic", "key", "id", "ts", "n", "data"];
 
 /// Why an output is not an event.
@@ -123,9 +127,6 @@ fn whole(field: &'static str, unit: &str, value: &Val) -> Result<i64, ShapeError
     let Val::Num(n) = value else {
         return Err(wrong(field, format!("is a whole number ({unit}), this is {}", kind(value))));
     };
-    // Floats hold whole numbers exactly up to 2^53.
-    #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is exact")]
-    const EXACT: f64 = MAX_SEQ as f64;
     match n {
         Num::Int(n) => return Ok(i64::try_from(*n).unwrap_or(i64::MAX)),
         #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]

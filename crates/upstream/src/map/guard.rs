@@ -98,7 +98,7 @@ fn own() -> [Fun<Metered>; 6] {
 }
 
 /// The operands of a call, with nothing else holding on to them: what is held once is extended in place.
-fn operands<'a>((mut ctx, input): (Ctx<'a>, Val)) -> (&'a Budget, Val, Val) {
+fn operands((mut ctx, input): (Ctx<'_>, Val)) -> (&Budget, Val, Val) {
     drop(input);
     let r = ctx.pop_var();
     let l = ctx.pop_var();
@@ -177,7 +177,7 @@ fn token(input: &Val) -> ValR {
     }
 }
 
-fn guarded_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn guarded_def(def: Def<&str>) -> Def<&str> {
     Def { name: def.name, args: def.args, body: guarded(def.body) }
 }
 
@@ -187,8 +187,7 @@ fn guarded_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
 pub(crate) fn guarded<'s>(term: Term<&'s str>) -> Term<&'s str> {
     let boxed = |term: Box<Term<&'s str>>| Box::new(guarded(*term));
     match term {
-        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
-        Term::Arr(None) => term,
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => term,
         Term::Arr(Some(items)) => Term::Call(ARRAY, vec![guarded(*items)]),
         Term::Str(format, parts) => text(format, parts),
         Term::Obj(entries) => {
@@ -247,13 +246,13 @@ fn text<'s>(format: Option<&'s str>, parts: Vec<StrPart<&'s str, Term<&'s str>>>
         StrPart::Term(term) => Term::Str(format, vec![StrPart::Term(guarded(term))]),
         plain => Term::Str(None, vec![plain]),
     };
-    let sum = |tail: Term<&'s str>, part| Term::Call(PLUS.into(), vec![alone(part), tail]);
+    let sum = |tail: Term<&'s str>, part| Term::Call(PLUS, vec![alone(part), tail]);
     let mut parts = parts.into_iter().rev();
     let Some(last) = parts.next() else { return Term::Str(format, Vec::new()) };
     parts.fold(alone(last), sum)
 }
 
-fn guarded_pattern<'s>(pattern: Pattern<&'s str>) -> Pattern<&'s str> {
+fn guarded_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     match pattern {
         Pattern::Var(_) => pattern,
         Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guarded_pattern).collect()),

@@ -22,7 +22,7 @@ const MAX_INTEGER_DIGITS: usize = 64;
 /// Why bytes are not one JSON value, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
-pub struct ReadError {
+pub(crate) struct ReadError {
     /// What is wrong.
     pub what: &'static str,
     /// Where, from 0.
@@ -180,13 +180,13 @@ impl Reader<'_> {
         self.plain()?;
         if self.eat(b'"') {
             let plain = self.bytes.get(start..self.at - 1).unwrap_or_default();
-            return self.utf8(start, plain).map(Bytes::copy_from_slice);
+            return utf8(start, plain).map(Bytes::copy_from_slice);
         }
         let mut text = Vec::new();
         let mut from = start;
         loop {
             let plain = self.bytes.get(from..self.at).unwrap_or_default();
-            text.extend_from_slice(self.utf8(from, plain)?);
+            text.extend_from_slice(utf8(from, plain)?);
             if self.eat(b'"') {
                 return Ok(text.into());
             }
@@ -204,13 +204,6 @@ impl Reader<'_> {
                 Some(0..0x20) | None => return self.fail("a control character inside of a text"),
                 Some(_) => self.at += 1,
             }
-        }
-    }
-
-    fn utf8<'a>(&self, start: usize, plain: &'a [u8]) -> Result<&'a [u8], ReadError> {
-        match std::str::from_utf8(plain) {
-            Ok(_) => Ok(plain),
-            Err(e) => Err(ReadError { what: "not UTF-8", at: start + e.valid_up_to() }),
         }
     }
 
@@ -266,5 +259,13 @@ impl Reader<'_> {
             self.at += 1;
         }
         Ok(code)
+    }
+}
+
+/// `plain`, which begins at `start`, if it is UTF-8.
+fn utf8(start: usize, plain: &[u8]) -> Result<&[u8], ReadError> {
+    match std::str::from_utf8(plain) {
+        Ok(_) => Ok(plain),
+        Err(e) => Err(ReadError { what: "not UTF-8", at: start + e.valid_up_to() }),
     }
 }

@@ -1,0 +1,185 @@
+//! The thread on which one source's frames become events.
+//!
+//! Decoding and jq programs are synchronous, may take long for one frame (a second, before they are stopped) and need
+//! more stack than a worker has, so they run on no tokio worker: each configured source has one thread of its own with
+//! a bounded queue before it. One slow mapping delays its own source and nobody else; frames of a source stay in order
+//! because one thread takes them one after the other. A pool shared by all sources would save threads, at the price of
+//! letting one bad program hold up the others; a thread per frame (`spawn_blocking`) has neither order nor the stack.
+//!
+//! The thread drives one future, so it can wait for frames, for room in the log's queue and for the end at once.
+//!
+//! The queue before it is bounded by frames and by bytes; whoever brings a frame waits.
+
+use std::{io, sync::Arc, thread};
+
+use bytes::Bytes;
+use standpipe_protocol::Json;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    decode::Decoding,
+    error::Error,
+    intake::{Intake, Offered, Outcome},
+    map::{Facts, Mapping, STACK_BYTES},
+    pulse::Attempt,
+};
+
+/// How many frames may wait.
+pub(crate) const MAX_WAITING_FRAMES: usize = 256;
+
+/// How many KiB of frames may wait; one frame may always.
+pub(crate) const MAX_WAITING_KIB: u32 = 32 * 1024;
+
+/// How many jobs are taken from the queue at a time.
+const BATCH: usize = 32;
+
+/// What is brought to the thread.
+pub(crate) enum Job {
+    /// A frame of a feed.
+    Frame {
+        /// As received.
+        bytes: Bytes,
+        /// When, in ms since 1970.
+        received: i64,
+        /// Over which connection.
+        attempt: Attempt,
+        /// Its place in the queue's bytes.
+        room: OwnedSemaphorePermit,
+    },
+    /// An input of a publisher who wants to know what becomes of it.
+    Input {
+        /// As published.
+        json: Json,
+        /// When, in ms since 1970.
+        received: i64,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<Outcome>>,
+    },
+    /// The ids so far are to be forgotten.
+    Forget,
+}
+
+/// How the bytes of frames are read, and which of them are answered.
+pub(crate) struct Reading {
+    pub decode: Decoding,
+    pub max_frame: usize,
+    pub reply: Option<Reply>,
+}
+
+/// The answers to a feed.
+pub(crate) struct Reply {
+    pub mapping: Mapping,
+    pub answers: mpsc::Sender<Answer>,
+}
+
+/// A frame to be sent back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The connection that asked.
+    pub attempt: Attempt,
+    pub text: String,
+}
+
+/// The work of the thread.
+pub(crate) struct Mapper {
+    pub reading: Reading,
+    pub intake: Arc<Intake>,
+}
+
+impl Mapper {
+    /// Starts the thread. It ends with `stop`, or when nobody can bring anything any more; `tasks` waits for it.
+    pub(crate) fn start(
+        self,
+        jobs: mpsc::Receiver<Job>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let runtime = Handle::current();
+        let thread = thread::Builder::new().name(format!("map {}", self.intake.source)).stack_size(STACK_BYTES);
+        let tracked = tasks.token();
+        thread.spawn(move || {
+            runtime.block_on(self.run(jobs, stop));
+            drop(tracked);
+        })?;
+        Ok(())
+    }
+
+    async fn run(self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            // The end first: with a queue that is never empty it would otherwise never come.
+            let taken = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                taken = jobs.recv_many(&mut batch, BATCH) => taken,
+            };
+            if taken == 0 {
+                return;
+            }
+            for job in batch.drain(..) {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = self.work(job) => {}
+                }
+            }
+        }
+    }
+
+    async fn work(&self, job: Job) {
+        match job {
+            Job::Frame { bytes, received, attempt, room } => {
+                self.frame(bytes, received, attempt).await;
+                drop(room);
+            }
+            Job::Input { json, received, answer } => {
+                // A publisher who has gone no longer wants to know, but has published.
+                let _ = answer.send(self.intake.input(&json, received).await);
+            }
+            Job::Forget => self.intake.forget(),
+        }
+    }
+
+    async fn frame(&self, bytes: Bytes, received: i64, attempt: Attempt) {
+        let status = &self.intake.status;
+        let unpacked = match self.reading.decode.unpack(bytes, self.reading.max_frame) {
+            Ok(unpacked) => unpacked,
+            Err(error) => return status.lose(&error.into()),
+        };
+        let facts = Facts { source: &self.intake.source, received, size: unpacked.len() };
+        for value in unpacked.values() {
+            let value = match value {
+                Ok(value) => value,
+                Err(error) => {
+                    status.lose(&error.into());
+                    continue;
+                }
+            };
+            if let Some(reply) = &self.reading.reply {
+                self.answer(reply, reply.mapping.answers(value.clone(), &facts), attempt);
+            }
+            for event in self.intake.map(value, &facts, attempt).into_iter().flatten() {
+                if self.intake.offer(event, None).await == Offered::Closed {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers that the connection does not take in time are dropped: the feed will ask again, or hang up.
+    fn answer(&self, reply: &Reply, answers: Vec<Result<String, Error>>, attempt: Attempt) {
+        for answer in answers {
+            let sent = answer.and_then(|text| {
+                let full = Error::Answers(reply.answers.max_capacity());
+                reply.answers.try_send(Answer { attempt, text }).map_err(|_| full)
+            });
+            if let Err(error) = sent {
+                self.intake.status.lose(&error);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! One running instance of a kind of source, and the narrow door through which it reports.
+//!
+//! This file decides what a kind has to do, and nothing else: connect and read, over and over when told to. Mapping,
+//! duplicates, freshness, backoff and counting are the same for all kinds and happen behind the [`Feed`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::Error,
+    mapper::{Job, MAX_WAITING_KIB},
+    pulse::{Attempt, Pulse},
+    status::{Status, count, unix_ms},
+};
+
+/// A kind of source, set up for one configured source.
+pub(crate) trait Source: Send + 'static {
+    /// Makes one attempt: connects, tells `feed` that it is connected, gives it each frame in order of arrival.
+    ///
+    /// Returns when the connection ends, with the fault that ended it; when there is nothing more to come; or soon
+    /// after `stop`, which it looks at wherever it waits. It may also be dropped at any wait. Either way it can be run
+    /// again, and is then a new attempt.
+    fn run<'a>(&'a mut self, feed: &'a Feed, stop: &'a CancellationToken) -> BoxFuture<'a, Result<End, Error>>;
+}
+
+/// How an attempt ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was told to stop.
+    Stopped,
+    /// There is nothing more to come.
+    Finished,
+}
+
+/// What the attempts of one source have in common: the way to its mapping.
+#[derive(Clone)]
+pub(crate) struct Door {
+    jobs: mpsc::Sender<Job>,
+    /// KiB of frames that may still wait.
+    room: Arc<Semaphore>,
+    pulse: Arc<Pulse>,
+    status: Arc<Status>,
+}
+
+impl Door {
+    pub(crate) fn new(jobs: mpsc::Sender<Job>, pulse: Arc<Pulse>, status: Arc<Status>) -> Self {
+        let room = Arc::new(Semaphore::new(usize::try_from(MAX_WAITING_KIB).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { jobs, room, pulse, status }
+    }
+
+    /// Begins an attempt: what earlier ones still bring is no longer news.
+    pub(crate) fn open(&self) -> Feed {
+        count(&self.status.attempts);
+        Feed { attempt: self.pulse.begin(), door: self.clone() }
+    }
+}
+
+/// Where one attempt of a source reports.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    attempt: Attempt,
+    door: Door,
+}
+
+impl Feed {
+    /// Which attempt this is.
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// There is a connection, over which frames can come.
+    pub(crate) fn connected(&self) {
+        self.door.pulse.connect(self.attempt, tokio::time::Instant::now().into_std());
+    }
+
+    /// A frame that has just come. Waits for room before the mapping.
+    pub(crate) async fn frame(&self, bytes: Bytes) -> Result<(), Error> {
+        self.frame_of(bytes, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
+    }
+
+    /// A frame that came at `received`, in ms since 1970. Waits for room before the mapping.
+    pub(crate) async fn frame_of(&self, bytes: Bytes, received: i64) -> Result<(), Error> {
+        self.door.status.received(bytes.len());
+        let kib = u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX).min(MAX_WAITING_KIB);
+        let room = Arc::clone(&self.door.room).acquire_many_owned(kib).await.map_err(|_| ended())?;
+        let job = Job::Frame { bytes, received, attempt: self.attempt, room };
+        self.door.jobs.send(job).await.map_err(|_| ended())
+    }
+
+    /// What was received could not even become a frame.
+    pub(crate) fn lost(&self, error: &Error) {
+        self.door.status.lose(error);
+    }
+
+    /// From here on everything comes again: no id has come before.
+    pub(crate) async fn again(&self) -> Result<(), Error> {
+        self.door.jobs.send(Job::Forget).await.map_err(|_| ended())
+    }
+
+    /// Waits until all frames so far have been mapped and their events queued.
+    pub(crate) async fn drained(&self) -> Result<(), Error> {
+        let all = self.door.room.acquire_many(MAX_WAITING_KIB).await;
+        all.map(drop).map_err(|_| ended())
+    }
+}
+
+fn ended() -> Error {
+    Error::Internal("the thread of the mapping has ended".to_owned())
+}

@@ -1,0 +1,222 @@
+//! What is counted of a source, and how it is shown.
+//!
+//! The counters of one source have many writers (its connection, its mapping, its supervisor) and are atomics; state
+//! and the last fault have one each and are kept together. Nothing here decides anything.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Instant, SystemTime},
+};
+
+use serde::Serialize;
+use standpipe_protocol::SourceState;
+
+use crate::{
+    error::{Error, ErrorKind},
+    sample::Sample,
+};
+
+/// A source that has changed its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceChange {
+    /// Its name.
+    pub source: Arc<str>,
+    /// What it is now.
+    pub state: SourceState,
+    /// Since when, in ms since 1970.
+    pub since: u64,
+}
+
+/// One source as operators see it. Times are in ms since 1970; numbers count from the start of the process.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind: `websocket`, `replay` or `push`.
+    pub kind: &'static str,
+    /// Whether it delivers.
+    pub state: SourceState,
+    /// Since when.
+    pub since: u64,
+    /// Whether it has given all that it has: a replay at its end.
+    pub finished: bool,
+    /// Attempts to connect after the first.
+    pub reconnects: u64,
+    /// Frames received, or inputs published.
+    pub frames: u64,
+    /// Their bytes, as received.
+    pub bytes: u64,
+    /// Events put into the log's queue.
+    pub events: u64,
+    /// Events dropped because their id had come before.
+    pub duplicates: u64,
+    /// Frames and inputs for which the mapping gave nothing.
+    pub ignored: u64,
+    /// Frames and outputs of the mapping that could not become events: the sum of their faults in `errors`.
+    pub unmapped: u64,
+    /// Faults, by kind.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// When data last came.
+    pub last_data: Option<u64>,
+    /// The latest fault.
+    pub last_error: Option<LastError>,
+}
+
+/// A fault, and when it was.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastError {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// What was attempted, and what was wrong. Without secrets.
+    pub message: String,
+    /// When, in ms since 1970.
+    pub at: u64,
+}
+
+/// Milliseconds since 1970 on the wall clock.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The counters of one source.
+#[derive(Debug)]
+pub(crate) struct Status {
+    name: Arc<str>,
+    kind: &'static str,
+    pub(crate) attempts: AtomicU64,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    pub(crate) events: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) ignored: AtomicU64,
+    unmapped: AtomicU64,
+    errors: [AtomicU64; ErrorKind::ALL.len()],
+    last_data: AtomicU64,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    state: SourceState,
+    since: u64,
+    finished: bool,
+    last_error: Option<LastError>,
+    sample: Sample,
+}
+
+/// Counts one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+impl Status {
+    pub(crate) fn new(name: Arc<str>, kind: &'static str) -> Self {
+        let zero = || AtomicU64::new(0);
+        let told = Told {
+            state: SourceState::Connecting,
+            since: unix_ms(),
+            finished: false,
+            last_error: None,
+            sample: Sample::default(),
+        };
+        Self {
+            name,
+            kind,
+            attempts: zero(),
+            frames: zero(),
+            bytes: zero(),
+            events: zero(),
+            duplicates: zero(),
+            ignored: zero(),
+            unmapped: zero(),
+            errors: std::array::from_fn(|_| zero()),
+            last_data: zero(),
+            told: Mutex::new(told),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A frame or an input of so many bytes came.
+    pub(crate) fn received(&self, bytes: usize) {
+        count(&self.frames);
+        self.bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Data came now.
+    pub(crate) fn data(&self) {
+        self.last_data.store(unix_ms(), Relaxed);
+    }
+
+    /// Keeps the new state, and makes the message that tells it.
+    pub(crate) fn change(&self, state: SourceState) -> SourceChange {
+        let mut told = self.told();
+        told.state = state;
+        told.since = unix_ms();
+        SourceChange { source: Arc::clone(&self.name), state, since: told.since }
+    }
+
+    /// It has given all that it has.
+    pub(crate) fn finish(&self) {
+        self.told().finished = true;
+    }
+
+    /// Counts a fault that ended an attempt, and logs it.
+    pub(crate) fn fault(&self, error: &Error) {
+        self.keep(error);
+        tracing::warn!(source = %self.name, kind = error.kind().as_str(), %error, "source failed");
+    }
+
+    /// Counts a fault that cost a frame, an output or an answer, and logs some of them.
+    pub(crate) fn lose(&self, error: &Error) {
+        count(&self.unmapped);
+        self.keep(error);
+        let logged = self.told().sample.admit(Instant::now());
+        if let Some(suppressed) = logged {
+            tracing::warn!(source = %self.name, kind = error.kind().as_str(), %error, suppressed, "frame not mapped");
+        }
+    }
+
+    fn keep(&self, error: &Error) {
+        let kind = error.kind();
+        if let Some(counter) = ErrorKind::ALL.iter().position(|k| *k == kind).and_then(|i| self.errors.get(i)) {
+            count(counter);
+        }
+        self.told().last_error = Some(LastError { kind, message: error.to_string(), at: unix_ms() });
+    }
+
+    /// What is to be shown.
+    pub(crate) fn snapshot(&self) -> SourceStatus {
+        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let errors = ErrorKind::ALL.iter().zip(&self.errors);
+        let told = self.told();
+        SourceStatus {
+            name: Arc::clone(&self.name),
+            kind: self.kind,
+            state: told.state,
+            since: told.since,
+            finished: told.finished,
+            reconnects: read(&self.attempts).saturating_sub(1),
+            frames: read(&self.frames),
+            bytes: read(&self.bytes),
+            events: read(&self.events),
+            duplicates: read(&self.duplicates),
+            ignored: read(&self.ignored),
+            unmapped: read(&self.unmapped),
+            errors: errors.map(|(kind, n)| (*kind, read(n))).filter(|(_, n)| *n > 0).collect(),
+            last_data: Some(read(&self.last_data)).filter(|at| *at > 0),
+            last_error: told.last_error.clone(),
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

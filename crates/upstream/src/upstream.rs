@@ -1,0 +1,143 @@
+//! All sources of a server: started together, shown together.
+//!
+//! This file decides how the parts of a source are put together and what of them runs where: a supervisor and its
+//! source in one task, decoding and mapping on a thread of their own (none for a push source without a mapping).
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use standpipe_protocol::{ErrorCode, Item, Refusal, refusal::did_you_mean};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Kind, SourceConfig},
+    decode::Decoding,
+    dedupe::Dedupe,
+    error::Error,
+    intake::Intake,
+    mapper::{MAX_WAITING_FRAMES, Mapper, Reading, Reply},
+    pulse::Pulse,
+    push::{Inbox, Push},
+    replay::Replay,
+    source::{Door, Source},
+    status::{SourceChange, SourceStatus, Status},
+    supervisor::{Supervisor, Watch},
+    websocket::{MAX_WAITING_ANSWERS, WebSocket},
+};
+
+/// The running sources.
+pub struct Upstream {
+    sources: Vec<Running>,
+}
+
+struct Running {
+    status: Arc<Status>,
+    push: Option<Push>,
+}
+
+impl Upstream {
+    /// Starts all sources, within a tokio runtime. Names are unique.
+    ///
+    /// Events go into `events`; when it is full, sources wait. Changes of state go into `changes`, of each source the
+    /// latest that was not told yet; when it is full, nobody waits. All ends with `stop`; `tasks` waits for it.
+    ///
+    /// # Errors
+    /// The machine has no thread for a mapping. Sources that were started until then end with `stop`.
+    pub fn start(
+        configs: Vec<SourceConfig>,
+        events: &mpsc::Sender<Item>,
+        changes: &mpsc::Sender<SourceChange>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let start = |config| start(config, events, changes, tasks, stop);
+        Ok(Self { sources: configs.into_iter().map(start).collect::<Result<_, _>>()? })
+    }
+
+    /// The state and counts of all sources, in the order of the configuration.
+    pub fn statuses(&self) -> Vec<SourceStatus> {
+        self.sources.iter().map(|source| source.status.snapshot()).collect()
+    }
+
+    /// The way into the push source of this name, or into the only one there is.
+    ///
+    /// # Errors
+    /// There is none of that name, it is of another kind, or there are several to choose from.
+    pub fn push(&self, source: Option<&str>) -> Result<Push, Refusal> {
+        let pushes = || self.sources.iter().filter_map(|s| s.push.as_ref().map(|push| (&**s.status.name(), push)));
+        let names = || pushes().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+        let Some(name) = source else {
+            let mut pushes = pushes();
+            return match (pushes.next(), pushes.next()) {
+                (Some((_, only)), None) => Ok(only.clone()),
+                (None, _) => Err(Refusal::new(ErrorCode::NotAvailable, "there is no source of kind `push`")),
+                _ => Err(Refusal::new(ErrorCode::MissingField, "there are several push sources: name one")
+                    .hint(format!("they are {}", names()))),
+            };
+        };
+        if let Some((_, push)) = pushes().find(|(known, _)| *known == name) {
+            return Ok(push.clone());
+        }
+        let clipped: String = name.chars().take(64).collect();
+        if self.sources.iter().any(|s| **s.status.name() == *name) {
+            let message = format!("the source `{clipped}` is not of kind `push`");
+            return Err(Refusal::new(ErrorCode::NotAvailable, message));
+        }
+        let refusal = Refusal::new(ErrorCode::NotFound, format!("there is no source `{clipped}`"));
+        Err(match did_you_mean(name, pushes().map(|(name, _)| name)) {
+            Some(near) => refusal.hint(format!("did you mean `{near}`?")),
+            None => refusal,
+        })
+    }
+}
+
+fn start(
+    config: SourceConfig,
+    events: &mpsc::Sender<Item>,
+    changes: &mpsc::Sender<SourceChange>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Running, Error> {
+    let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
+    let pulse = Arc::new(Pulse::new(Instant::now()));
+    let is_mapped = config.mapping.is_some();
+    let intake = Arc::new(Intake {
+        source: Arc::clone(&config.name),
+        mapping: config.mapping,
+        dedupe: Mutex::new(Dedupe::new(config.dedupe)),
+        events: events.clone(),
+        status: Arc::clone(&status),
+        pulse: Arc::clone(&pulse),
+    });
+    let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
+    let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
+    let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {
+        Kind::WebSocket(websocket) => {
+            let (answers, to_send) = mpsc::channel(MAX_WAITING_ANSWERS);
+            let reply = websocket.reply.clone().map(|mapping| Reply { mapping, answers });
+            let reading = Reading { decode: websocket.decode.clone(), max_frame: websocket.max_frame, reply };
+            (Box::new(WebSocket::new(websocket, to_send)), Some(reading), None)
+        }
+        Kind::Replay(replay) => {
+            let reading = Reading { decode: replay.decode.clone(), max_frame: replay.max_frame, reply: None };
+            (Box::new(Replay::new(replay)), Some(reading), None)
+        }
+        Kind::Push(push) if is_mapped => {
+            let reading = Reading { decode: Decoding::json(), max_frame: push.max_input, reply: None };
+            (Box::new(Inbox), Some(reading), Some(Push::mapped(jobs, Arc::clone(&intake), &push, stop.clone())))
+        }
+        Kind::Push(push) => (Box::new(Inbox), None, Some(Push::direct(Arc::clone(&intake), &push, stop.clone()))),
+    };
+    if let Some(reading) = reading {
+        let mapper = Mapper { reading, intake };
+        mapper.start(waiting, tasks, stop.clone()).map_err(|e| {
+            Error::Internal(format!("cannot start the mapping thread of source `{}`: {e}", config.name))
+        })?;
+    }
+    let watch = Watch::new(config.stale_after, pulse, Arc::clone(&status), changes.clone());
+    tasks.spawn(Supervisor { source, door, watch }.supervise(stop.clone()));
+    Ok(Running { status, push })
+}
