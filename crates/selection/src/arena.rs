@@ -1,0 +1,37 @@
+//! Things with small numbers for names: a slab whose keys take four bytes.
+
+use slab::Slab;
+
+/// Holds things and gives each a number, which is given again once its thing is removed.
+#[derive(Debug)]
+pub(crate) struct Arena<T>(Slab<T>);
+
+impl<T> Arena<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Slab::new())
+    }
+
+    pub(crate) fn insert(&mut self, thing: T) -> u32 {
+        let key = self.0.insert(thing);
+        #[expect(clippy::cast_possible_truncation, reason = "four billion things do not fit into memory")]
+        {
+            key as u32
+        }
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        self.0.get(number as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        self.0.get_mut(number as usize)
+    }
+
+    pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
+        self.0.try_remove(number as usize)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

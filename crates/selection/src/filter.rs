@@ -1,0 +1,227 @@
+//! Filters: whether an event is wanted, by what is in it.
+//!
+//! This file decides what a filter means once it is read; `docs/filters.md` holds the same as a table, which the tests
+//! execute. `filter/json.rs` reads the JSON form, `query/condition.rs` the URL form, and both end here.
+
+mod draft;
+mod json;
+mod operator;
+mod shown;
+
+use std::{cmp::Ordering, fmt, sync::OnceLock};
+
+use standpipe_protocol::{EventView, Json, Refusal};
+
+pub(crate) use draft::{Draft, invalid};
+pub(crate) use operator::Operator;
+
+use crate::{
+    Bounds,
+    decimal::Decimal,
+    fields::{Fields, Found, Slot},
+    path::Path,
+    value::{Set, Value},
+};
+
+/// Conditions on the fields of an event, checked and ready to be used on any number of events.
+///
+/// Two filters are equal if they have the same conditions in the same order. Shown and serialized as JSON that reads as
+/// an equal filter.
+pub struct Filter {
+    root: Node,
+    /// The fields it names; conditions refer to them by their place here.
+    paths: Box<[Path]>,
+    /// What it takes to look at an event without an index. Made when first needed: in an index it never is.
+    alone: OnceLock<Box<Alone>>,
+}
+
+struct Alone {
+    fields: Fields,
+    slots: Box<[Slot]>,
+}
+
+/// A part of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// Every one of them holds. None: everything is selected.
+    All(Box<[Node]>),
+    /// At least one of them holds.
+    Any(Box<[Node]>),
+    /// It does not hold.
+    Not(Box<Node>),
+    /// A condition on one field: its place among the paths, and what is asked.
+    Field(u32, Test),
+}
+
+/// What is asked of a field. A field that is a list is asked for any of its elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// It is one of these.
+    In(Set),
+    /// It is none of these; true if the field is missing.
+    NotIn(Set),
+    /// It compares so with this number. Strings that are written like numbers count as numbers.
+    Order(Comparison, Box<Decimal>),
+    /// It is a string that begins so.
+    Prefix(Box<str>),
+    /// It is a string that ends so.
+    Suffix(Box<str>),
+    /// It is a string that has this in it.
+    Contains(Box<str>),
+    /// It is there, be it `null` or an empty list; or, with `false`, it is not.
+    Exists(bool),
+}
+
+/// The four orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Filter {
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// `INVALID_FILTER`, with the place in the filter, the reason and what would be right. What exceeds `bounds` is
+    /// refused before it is worked on.
+    pub fn parse(json: &Json, bounds: &Bounds) -> Result<Self, Refusal> {
+        let mut draft = Draft::new(bounds);
+        let root = draft.json(json.as_str())?;
+        Ok(draft.finish(root))
+    }
+
+    /// Whether it selects `event`.
+    ///
+    /// Reads the payload once. Where many filters look at one event, an [`crate::Index`] reads it once for all.
+    pub fn matches(&self, event: EventView<'_>) -> bool {
+        let alone = self.alone.get_or_init(|| {
+            let mut fields = Fields::new();
+            let slots = self.claim(&mut fields);
+            Box::new(Alone { fields, slots })
+        });
+        self.holds(&alone.fields.read(event), &alone.slots)
+    }
+
+    /// Has `fields` read what this filter names, and returns where it will be found: a slot for each path.
+    pub(crate) fn claim(&self, fields: &mut Fields) -> Box<[Slot]> {
+        self.paths.iter().map(|path| fields.claim(path)).collect()
+    }
+
+    /// Takes back what [`Filter::claim`] claimed.
+    pub(crate) fn release(&self, fields: &mut Fields) {
+        for path in &self.paths {
+            fields.release(path);
+        }
+    }
+
+    /// Whether it selects the event in which `found` was found; `slots` as [`Filter::claim`] returned them.
+    pub(crate) fn holds(&self, found: &Found<'_>, slots: &[Slot]) -> bool {
+        self.root.holds(found, slots)
+    }
+
+    /// The conditions of which every one has to hold.
+    pub(crate) fn conjuncts(&self) -> &[Node] {
+        match &self.root {
+            Node::All(nodes) => nodes,
+            other => std::slice::from_ref(other),
+        }
+    }
+}
+
+impl Node {
+    /// The conjunction. One of a conjunction is the same conjunction, and one of a single node is that node.
+    pub(crate) fn all(nodes: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match node {
+                Self::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        single(flat).unwrap_or_else(|flat| Self::All(flat.into()))
+    }
+
+    /// The disjunction, likewise.
+    pub(crate) fn any(nodes: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match node {
+                Self::Any(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        single(flat).unwrap_or_else(|flat| Self::Any(flat.into()))
+    }
+
+    fn holds(&self, found: &Found<'_>, slots: &[Slot]) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(|node| node.holds(found, slots)),
+            Self::Any(nodes) => nodes.iter().any(|node| node.holds(found, slots)),
+            Self::Not(node) => !node.holds(found, slots),
+            Self::Field(place, test) => {
+                let values = slots.get(*place as usize).map(|slot| found.of(*slot)).unwrap_or_default();
+                test.holds(values)
+            }
+        }
+    }
+}
+
+/// The only node, or all of them back.
+fn single(mut nodes: Vec<Node>) -> Result<Node, Vec<Node>> {
+    match nodes.pop() {
+        Some(only) if nodes.is_empty() => Ok(only),
+        Some(last) => {
+            nodes.push(last);
+            Err(nodes)
+        }
+        None => Err(nodes),
+    }
+}
+
+impl Test {
+    fn holds(&self, values: &[(Slot, Value<'_>)]) -> bool {
+        let mut values = values.iter().map(|(_, value)| value);
+        match self {
+            Self::In(set) => values.any(|value| set.has(value)),
+            Self::NotIn(set) => !values.any(|value| set.has(value)),
+            Self::Order(comparison, bound) => {
+                values.filter_map(Value::as_number).any(|number| comparison.holds(number.cmp(bound)))
+            }
+            Self::Prefix(part) => values.filter_map(Value::as_text).any(|text| text.starts_with(&**part)),
+            Self::Suffix(part) => values.filter_map(Value::as_text).any(|text| text.ends_with(&**part)),
+            Self::Contains(part) => values.filter_map(Value::as_text).any(|text| text.contains(&**part)),
+            Self::Exists(wanted) => values.next().is_some() == *wanted,
+        }
+    }
+}
+
+impl Comparison {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+        }
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root && self.paths == other.paths
+    }
+}
+
+impl Eq for Filter {}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filter({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! From a topic to the patterns that select it.
+
+use std::collections::HashMap;
+
+use standpipe_protocol::Topic;
+
+use crate::{
+    Pattern,
+    trie::{ROOT, Trie},
+};
+
+/// Patterns, each with the number of its bucket: exact ones by hash, the others by their tokens.
+#[derive(Debug)]
+pub(super) struct Topics {
+    exact: HashMap<Pattern, u32>,
+    /// The wildcards stand in it as the tokens `*` and `>`, which no topic has.
+    wild: Trie<Option<u32>>,
+}
+
+impl Topics {
+    pub(super) fn new() -> Self {
+        Self { exact: HashMap::new(), wild: Trie::new() }
+    }
+
+    pub(super) fn find(&self, pattern: &Pattern) -> Option<u32> {
+        if pattern.is_exact() {
+            return self.exact.get(pattern).copied();
+        }
+        self.wild.find(pattern.tokens()).and_then(|node| *self.wild.at(node)?)
+    }
+
+    pub(super) fn insert(&mut self, pattern: &Pattern, bucket: u32) {
+        if pattern.is_exact() {
+            self.exact.insert(pattern.clone(), bucket);
+            return;
+        }
+        let node = self.wild.reach(pattern.tokens());
+        if let Some(held) = self.wild.at_mut(node) {
+            *held = Some(bucket);
+        }
+    }
+
+    pub(super) fn remove(&mut self, pattern: &Pattern) {
+        if pattern.is_exact() {
+            self.exact.remove(pattern);
+            return;
+        }
+        if let Some(held) = self.wild.find(pattern.tokens()).and_then(|node| self.wild.at_mut(node)) {
+            *held = None;
+        }
+        self.wild.prune(pattern.tokens());
+    }
+
+    /// Visits the bucket of each pattern that selects `topic`, each once.
+    pub(super) fn each(&self, topic: &Topic, visit: &mut dyn FnMut(u32)) {
+        if let Some(bucket) = self.exact.get(topic.as_str()) {
+            visit(*bucket);
+        }
+        if !self.wild.is_end(ROOT) {
+            self.walk(ROOT, Some(topic.as_str()), visit);
+        }
+    }
+
+    /// Recurses once a token, and a topic has at most 128.
+    fn walk(&self, node: u32, tokens: Option<&str>, visit: &mut dyn FnMut(u32)) {
+        let mut visit_at = |node| {
+            if let Some(Some(bucket)) = self.wild.at(node) {
+                visit(*bucket);
+            }
+        };
+        let Some(tokens) = tokens else { return visit_at(node) };
+        if let Some(all_further) = self.wild.child(node, ">") {
+            visit_at(all_further);
+        }
+        let (token, further) = tokens.split_once('.').map_or((tokens, None), |(token, rest)| (token, Some(rest)));
+        for word in ["*", token] {
+            if let Some(child) = self.wild.child(node, word) {
+                self.walk(child, further, visit);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wild.len() == 0
+    }
+}

@@ -1,0 +1,238 @@
+//! Field paths: how a filter says which part of an event it is about.
+//!
+//! A path is names between dots, from the payload inwards: `price`, `user.name`. A leading `data.` names the payload
+//! and may be left out; `data` alone is the payload as a whole, and `data.data` its field called `data`. `$topic`,
+//! `$key`, `$id`, `$ts` and `$source` reach the envelope; a payload field called `$topic` is `data.$topic`. A dot that
+//! belongs to a name is written `\.`, a backslash `\\`. Names that are empty cannot be reached.
+
+use std::fmt;
+
+use standpipe_protocol::{ErrorCode, Refusal, refusal::did_you_mean};
+
+use crate::wording::{clip, list};
+
+/// The longest path, in bytes as written.
+pub const MAX_PATH_BYTES: usize = 255;
+
+/// The most names in one path.
+pub const MAX_PATH_STEPS: usize = 16;
+
+/// The words that combine filters, and so cannot begin a path.
+pub(crate) const COMBINERS: [&str; 3] = ["and", "or", "not"];
+
+/// Which part of an event is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Path {
+    /// A field beside the payload.
+    Envelope(Envelope),
+    /// Names from the payload inwards; none for the payload itself.
+    Data(Box<[Box<str>]>),
+}
+
+/// The fields beside the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Envelope {
+    Topic,
+    Key,
+    Id,
+    Ts,
+    Source,
+}
+
+impl Envelope {
+    pub(crate) const ALL: [Self; 5] = [Self::Topic, Self::Key, Self::Id, Self::Ts, Self::Source];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Topic => "$topic",
+            Self::Key => "$key",
+            Self::Id => "$id",
+            Self::Ts => "$ts",
+            Self::Source => "$source",
+        }
+    }
+}
+
+impl Path {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// `INVALID_FILTER`, naming the path and what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.len() > MAX_PATH_BYTES {
+            return Err(refuse(text, &format!("has {} bytes, at most {MAX_PATH_BYTES} are allowed", text.len())));
+        }
+        if text.starts_with('$') {
+            return envelope(text).map(Self::Envelope);
+        }
+        let mut steps = steps(text)?;
+        if steps.len() > MAX_PATH_STEPS {
+            return Err(refuse(text, &format!("has {} names, at most {MAX_PATH_STEPS} are allowed", steps.len())));
+        }
+        if steps.first().is_some_and(|first| **first == *"data") {
+            steps.remove(0);
+        }
+        Ok(Self::Data(steps.into()))
+    }
+}
+
+/// The place of the last dot that is not escaped.
+pub(crate) fn last_dot(text: &str) -> Option<usize> {
+    let is_dot = |at: &usize| text.get(..*at).is_some_and(|before| backslashes_at_end(before).is_multiple_of(2));
+    text.match_indices('.').map(|(at, _)| at).rev().find(is_dot)
+}
+
+fn backslashes_at_end(text: &str) -> usize {
+    text.bytes().rev().take_while(|b| *b == b'\\').count()
+}
+
+fn steps(text: &str) -> Result<Vec<Box<str>>, Refusal> {
+    let mut steps = Vec::new();
+    let mut step = String::new();
+    let mut rest = text.chars();
+    loop {
+        match rest.next() {
+            Some('\\') => {
+                let Some(c @ ('.' | '\\')) = rest.next() else {
+                    let refusal = refuse(text, "has a backslash that escapes nothing");
+                    return Err(refusal.hint("`\\.` is a dot in a name, `\\\\` a backslash"));
+                };
+                step.push(c);
+            }
+            Some(c) if c != '.' => step.push(c),
+            end_of_step => {
+                if step.is_empty() {
+                    let refusal = refuse(text, "has an empty name");
+                    return Err(refusal.hint("names stand between single dots, as in `user.name`"));
+                }
+                steps.push(std::mem::take(&mut step).into_boxed_str());
+                if end_of_step.is_none() {
+                    return Ok(steps);
+                }
+            }
+        }
+    }
+}
+
+fn envelope(text: &str) -> Result<Envelope, Refusal> {
+    let names = Envelope::ALL.map(Envelope::name);
+    if let Some(field) = Envelope::ALL.into_iter().find(|field| field.name() == text) {
+        return Ok(field);
+    }
+    let refusal = Refusal::new(ErrorCode::InvalidFilter, format!("there is no envelope field `{}`", clip(text)));
+    Err(match did_you_mean(text, names.into_iter().chain(COMBINERS)) {
+        Some(near) => refusal.hint(format!("did you mean `{near}`?")),
+        None => refusal.hint(format!(
+            "the envelope has {}; a payload field of that name is `data.{}`",
+            list(names),
+            clip(text)
+        )),
+    })
+}
+
+fn refuse(path: &str, why: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidFilter, format!("the field path `{}` {why}", clip(path)))
+}
+
+/// As it can be read again.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = match self {
+            Self::Envelope(field) => return f.write_str(field.name()),
+            Self::Data(steps) => steps,
+        };
+        let Some(first) = steps.first() else { return f.write_str("data") };
+        if **first == *"data" || first.starts_with('$') || COMBINERS.contains(&&**first) {
+            f.write_str("data.")?;
+        }
+        for (i, step) in steps.iter().enumerate() {
+            if i > 0 {
+                f.write_str(".")?;
+            }
+            f.write_str(&step.replace('\\', "\\\\").replace('.', "\\."))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn steps_of(text: &str) -> Vec<String> {
+        match Path::parse(text).unwrap() {
+            Path::Data(steps) => steps.iter().map(ToString::to_string).collect(),
+            Path::Envelope(field) => vec![format!("{field:?}")],
+        }
+    }
+
+    #[test]
+    fn names_stand_between_dots() {
+        for (text, steps) in [
+            ("price", vec!["price"]),
+            ("user.name", vec!["user", "name"]),
+            ("data.px", vec!["px"]),
+            ("data", vec![]),
+            ("data.data", vec!["data"]),
+            ("data.$topic", vec!["$topic"]),
+            ("data.and", vec!["and"]),
+            ("a\\.b.c\\\\d", vec!["a.b", "c\\d"]),
+            ("__proto__.constructor", vec!["__proto__", "constructor"]),
+            ("$ts", vec!["Ts"]),
+            ("日本.x y", vec!["日本", "x y"]),
+        ] {
+            assert_eq!(steps_of(text), steps, "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_would_be_right() {
+        let long = "x".repeat(256);
+        let deep = ["x"; 17].join(".");
+        let told: Vec<String> =
+            ["", "a..b", ".a", "a.", "a\\b", "a\\", "$topics", "$and", "$price", "$topic.x", &long, &deep]
+                .into_iter()
+                .map(|text| {
+                    let refusal = Path::parse(text).unwrap_err();
+                    format!("{} [{}]", refusal.message, refusal.hint.unwrap_or_default())
+                })
+                .collect();
+        expect![[r"
+            the field path `` has an empty name [names stand between single dots, as in `user.name`]
+            the field path `a..b` has an empty name [names stand between single dots, as in `user.name`]
+            the field path `.a` has an empty name [names stand between single dots, as in `user.name`]
+            the field path `a.` has an empty name [names stand between single dots, as in `user.name`]
+            the field path `a\b` has a backslash that escapes nothing [`\.` is a dot in a name, `\\` a backslash]
+            the field path `a\` has a backslash that escapes nothing [`\.` is a dot in a name, `\\` a backslash]
+            there is no envelope field `$topics` [did you mean `$topic`?]
+            there is no envelope field `$and` [did you mean `and`?]
+            there is no envelope field `$price` [the envelope has `$topic`, `$key`, `$id`, `$ts`, `$source`; a payload field of that name is `data.$price`]
+            there is no envelope field `$topic.x` [did you mean `$topic`?]
+            the field path `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed []
+            the field path `x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x` has 17 names, at most 16 are allowed []"]].assert_eq(&told.join("\n"));
+    }
+
+    #[test]
+    fn an_escaped_dot_separates_nothing() {
+        assert_eq!(last_dot("a.b.c"), Some(3));
+        assert_eq!(last_dot("a.b\\.c"), Some(1));
+        assert_eq!(last_dot("a\\\\.c"), Some(3));
+        assert_eq!(last_dot("a\\.c"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_shown_path_reads_as_the_same_path(names in proptest::collection::vec("[a.\\\\$]{1,4}|data|and|[^.]{1,3}", 0..5)) {
+            let path = Path::Data(names.into_iter().map(String::into_boxed_str).collect());
+            prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
+        }
+
+        #[test]
+        fn any_text_is_a_path_or_refused(text in "[a.$\\\\]{0,20}|.{0,300}") {
+            let _ = (Path::parse(&text), last_dot(&text));
+        }
+    }
+}

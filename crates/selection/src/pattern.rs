@@ -1,0 +1,189 @@
+//! Topic patterns: which topics a subscription is about.
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use standpipe_protocol::{
+    ErrorCode, Refusal, Topic,
+    topic::{MAX_TOPIC_BYTES, escape_token, is_token_char},
+};
+
+use crate::wording::clip;
+
+/// A topic, or a pattern of topics: `*` stands for one token, `>` for one or more and only at the end. Cheap to clone.
+///
+/// `trades.*` selects `trades.BTC`, not `trades` and not `trades.BTC.spot`; `trades.>` selects the last, too; `>`
+/// selects everything. At most [`MAX_TOPIC_BYTES`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Checks `text` and makes a pattern of it.
+    ///
+    /// # Errors
+    /// `INVALID_TOPIC`, naming the pattern and what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() {
+            let refusal = Refusal::new(ErrorCode::InvalidTopic, "a topic pattern is empty");
+            return Err(refusal.hint("`trades.*` selects one level, `>` selects everything"));
+        }
+        if text.len() > MAX_TOPIC_BYTES {
+            return Err(refuse(text, &format!("has {} bytes, at most {MAX_TOPIC_BYTES} are allowed", text.len())));
+        }
+        let mut tokens = text.split('.').peekable();
+        while let Some(token) = tokens.next() {
+            match token {
+                "" => {
+                    let refusal = refuse(text, "has an empty token");
+                    return Err(refusal.hint("tokens stand between single dots, as in `trades.BTC`"));
+                }
+                ">" if tokens.peek().is_some() => {
+                    let refusal = refuse(text, "has `>` before its end");
+                    return Err(refusal.hint("`>` stands for all further tokens; `*` stands for one"));
+                }
+                ">" | "*" => {}
+                _ => check_token(text, token)?,
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern of every topic, `>`.
+    pub fn everything() -> Self {
+        Self(">".into())
+    }
+
+    /// The text of the pattern.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its tokens, in order.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Whether it has no wildcards, and so selects one topic.
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains(['*', '>'])
+    }
+
+    /// Whether it selects `topic`.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut found = topic.tokens();
+        for token in self.tokens() {
+            match (token, found.next()) {
+                // Invariant: it is the last token of the pattern.
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (token, Some(found)) if token == found => {}
+                _ => return false,
+            }
+        }
+        found.next().is_none()
+    }
+}
+
+fn check_token(pattern: &str, token: &str) -> Result<(), Refusal> {
+    let Some(wrong) = token.chars().find(|c| !is_token_char(*c)) else { return Ok(()) };
+    Err(match wrong {
+        '*' | '>' => refuse(pattern, &format!("has `{wrong}` as a part of the token `{}`", clip(token)))
+            .hint("a wildcard is a whole token; for the beginning of a name filter by `{\"$topic\":{\"prefix\":…}}`"),
+        ',' => refuse(pattern, "has a comma").hint("each pattern is a value of its own in the list of topics"),
+        _ => refuse(pattern, &format!("has the character {wrong:?}"))
+            .hint(format!("in a topic this character is written `{}`", escape_token(&wrong.to_string()))),
+    })
+}
+
+fn refuse(pattern: &str, why: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidTopic, format!("the topic pattern `{}` {why}", clip(pattern)))
+}
+
+impl FromStr for Pattern {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl serde::Serialize for Pattern {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn wildcards_stand_for_whole_tokens() {
+        for (pattern, selected, others) in [
+            ("a", vec!["a"], vec!["b", "a.b"]),
+            ("a.b", vec!["a.b"], vec!["a", "a.c", "a.b.c"]),
+            ("*", vec!["a", "b"], vec!["a.b"]),
+            ("a.*", vec!["a.b", "a.c"], vec!["a", "b.b", "a.b.c"]),
+            ("*.b", vec!["a.b", "b.b"], vec!["b", "a.c", "a.b.b"]),
+            ("a.*.c", vec!["a.b.c"], vec!["a.c", "a.b.d"]),
+            ("a.>", vec!["a.b", "a.b.c"], vec!["a", "b.a"]),
+            ("*.>", vec!["a.b", "a.b.c"], vec!["a"]),
+            (">", vec!["a", "a.b", "a.b.c"], vec![]),
+        ] {
+            let pattern = Pattern::new(pattern).unwrap();
+            assert!(selected.iter().all(|topic| pattern.matches(&Topic::new(topic).unwrap())), "{pattern}");
+            assert!(!others.iter().any(|topic| pattern.matches(&Topic::new(topic).unwrap())), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_pattern_or_refused(text in ".{0,300}") {
+            let _ = Pattern::new(&text);
+        }
+
+        #[test]
+        fn every_topic_is_its_own_exact_pattern(text in "[a-c~/]{1,3}(\\.[a-c]{1,2}){0,4}") {
+            let (pattern, topic) = (Pattern::new(&text).unwrap(), Topic::new(&text).unwrap());
+            prop_assert!(pattern.is_exact() && pattern.matches(&topic));
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_would_be_right() {
+        let long = "x".repeat(256);
+        let told: Vec<String> = ["", "a..b", ".a", "a.>.b", "a.b*", "a>", "a,b", "a b", "a.\n", &long]
+            .into_iter()
+            .map(|text| {
+                let refusal = Pattern::new(text).unwrap_err();
+                assert_eq!(refusal.code, ErrorCode::InvalidTopic);
+                format!("{} [{}]", refusal.message, refusal.hint.unwrap_or_default())
+            })
+            .collect();
+        expect![[r#"
+            a topic pattern is empty [`trades.*` selects one level, `>` selects everything]
+            the topic pattern `a..b` has an empty token [tokens stand between single dots, as in `trades.BTC`]
+            the topic pattern `.a` has an empty token [tokens stand between single dots, as in `trades.BTC`]
+            the topic pattern `a.>.b` has `>` before its end [`>` stands for all further tokens; `*` stands for one]
+            the topic pattern `a.b*` has `*` as a part of the token `b*` [a wildcard is a whole token; for the beginning of a name filter by `{"$topic":{"prefix":…}}`]
+            the topic pattern `a>` has `>` as a part of the token `a>` [a wildcard is a whole token; for the beginning of a name filter by `{"$topic":{"prefix":…}}`]
+            the topic pattern `a,b` has a comma [each pattern is a value of its own in the list of topics]
+            the topic pattern `a b` has the character ' ' [in a topic this character is written `~20`]
+            the topic pattern `a.\n` has the character '\n' [in a topic this character is written `~0A`]
+            the topic pattern `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed []"#]].assert_eq(&told.join("\n"));
+    }
+}

@@ -1,0 +1,75 @@
+//! What one request asks for: topics, and a filter that holds for all of them.
+
+use std::sync::Arc;
+
+use standpipe_protocol::{ErrorCode, Refusal, Subscribe};
+
+use crate::{Bounds, Filter, Params, Pattern, Subscription, wording::clip};
+
+/// Topics, params and a filter, as one command or one URL names them. Each pattern becomes a [`Subscription`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Each once, in the order in which they were named; at least one.
+    pub patterns: Vec<Pattern>,
+    /// Values for the parameters that a source declares.
+    pub params: Params,
+    /// Without one, all events of the topics.
+    pub filter: Option<Arc<Filter>>,
+}
+
+impl Selection {
+    /// Reads the selection of a command.
+    ///
+    /// # Errors
+    /// `INVALID_TOPIC`, `INVALID_FILTER`, `LIMIT_EXCEEDED`, and `UNKNOWN_PARAMETER` for any param: no source declares any.
+    /// The `id` of the command is in the refusal.
+    pub fn from_command(command: &Subscribe, bounds: &Bounds) -> Result<Self, Refusal> {
+        let read = || {
+            refuse_params(&command.params)?;
+            let patterns = patterns(command.topics.iter().map(String::as_str), bounds)?;
+            let filter = command.filter.as_ref().map(|json| Filter::parse(json, bounds).map(Arc::new)).transpose()?;
+            Ok(Self { patterns, params: command.params.clone(), filter })
+        };
+        read().map_err(|refusal: Refusal| refusal.answering(command.id.as_deref()))
+    }
+
+    /// One subscription for each pattern. They share the filter.
+    pub fn subscriptions(&self) -> impl Iterator<Item = Subscription> {
+        self.patterns.iter().map(|pattern| Subscription {
+            pattern: pattern.clone(),
+            params: self.params.clone(),
+            filter: self.filter.clone(),
+        })
+    }
+}
+
+/// Reads the patterns of a command; one that stands twice counts once.
+///
+/// # Errors
+/// `INVALID_TOPIC`; `LIMIT_EXCEEDED` for more than `max_topics_per_command`.
+pub fn patterns<'a>(topics: impl ExactSizeIterator<Item = &'a str>, bounds: &Bounds) -> Result<Vec<Pattern>, Refusal> {
+    let max = bounds.max_topics_per_command;
+    if topics.len() > max {
+        let message = format!("{} topics in one request, at most {max} are allowed", topics.len());
+        return Err(Refusal::new(ErrorCode::LimitExceeded, message).hint("a pattern such as `trades.*` selects many"));
+    }
+    let mut patterns = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let pattern = Pattern::new(topic)?;
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    if patterns.is_empty() {
+        return Err(Refusal::new(ErrorCode::InvalidTopic, "the list of topics is empty").hint("`>` selects everything"));
+    }
+    Ok(patterns)
+}
+
+/// Refuses the first param: no source declares any yet.
+fn refuse_params(params: &Params) -> Result<(), Refusal> {
+    let Some(name) = params.keys().next() else { return Ok(()) };
+    let message = format!("no source has a parameter `{}`", clip(name));
+    let hint = "`params` are for sources that declare them; conditions on fields stand in `filter`";
+    Err(Refusal::new(ErrorCode::UnknownParameter, message).hint(hint))
+}
