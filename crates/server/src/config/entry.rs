@@ -1,0 +1,50 @@
+//! What the entry is told. Besides the keys, what nobody has a reason to set: it is fixed here.
+
+use std::time::Duration;
+
+use standpipe_entry::{
+    Config, Operations,
+    config::{Deadlines, Limits, Socket},
+};
+use standpipe_protocol::command::Secret;
+use standpipe_selection::Bounds;
+
+use super::{
+    numbers::in_memory,
+    sections::{AdminKeys, AuthKeys, LimitKeys},
+    texts::Hidden,
+    valid::Server,
+};
+
+/// The kernel sizes its buffer by how far the client is; what it may hold unsent is a few writes, so that a client that
+/// does not keep up shows in its outbox and not in the kernel.
+const SOCKET: Socket = Socket { send_buffer_bytes: None, max_unsent_bytes: Some(64 << 10) };
+
+const DEADLINES: Deadlines = Deadlines {
+    head: Duration::from_secs(10),
+    body: Duration::from_secs(30),
+    stream: Duration::from_secs(3600),
+    answer: Duration::from_secs(10),
+    write: Duration::from_secs(10),
+    drain: Duration::from_secs(2),
+};
+
+/// The entry's configuration.
+pub(super) fn entry(server: &Server, bounds: Bounds, limits: &LimitKeys, auth: AuthKeys, admin: AdminKeys) -> Config {
+    Config {
+        listen: server.listen,
+        socket: SOCKET,
+        limits: Limits {
+            max_http: limits.max_http,
+            max_publishing: limits.max_publishing,
+            max_body_bytes: in_memory(limits.max_publish_bytes),
+            max_stream_bytes: in_memory(limits.max_publish_stream),
+            max_line_bytes: in_memory(limits.max_publish_line),
+            max_inputs: limits.max_publish_inputs.get(),
+        },
+        deadlines: DEADLINES,
+        operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
+        origins: auth.allowed_origins.0,
+        bounds,
+    }
+}

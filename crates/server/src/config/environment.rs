@@ -1,0 +1,108 @@
+//! The environment as configuration sees it: variables by name, and texts with `${NAME}` in them.
+//!
+//! What a variable holds may be a secret: nothing here, and nothing that uses it, prints a value.
+
+use std::collections::BTreeMap;
+
+/// The variables of a process. Those that are not UTF-8 are left out.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+/// Why a text with `${NAME}` in it cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExpandError {
+    #[error("the environment has no variable `{0}`")]
+    Missing(String),
+    #[error("`${{` without a name and `}}` behind it")]
+    Malformed,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The variable of that name. An empty one counts as unset, because platforms set them so.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The variables whose names start with `prefix`, by name.
+    pub(super) fn starting_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Puts the values of variables where `text` says `${NAME}`. `$${` stands for `${` itself.
+    pub(super) fn expand(&self, text: &str) -> Result<String, ExpandError> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once("${") {
+            if let Some(literal) = before.strip_suffix('$') {
+                out.push_str(literal);
+                out.push_str("${");
+                rest = behind;
+                continue;
+            }
+            let (name, behind) = behind.split_once('}').ok_or(ExpandError::Malformed)?;
+            if !is_name(name) {
+                return Err(ExpandError::Malformed);
+            }
+            out.push_str(before);
+            out.push_str(self.variable(name).ok_or_else(|| ExpandError::Missing(name.to_owned()))?);
+            rest = behind;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_replaced_by_what_the_environment_holds() {
+        let environment = Environment::from_iter([("KEY", "s3cret"), ("_B2", "x"), ("EMPTY", "")]);
+        for (text, whole) in [
+            ("wss://example.com/${KEY}?b=${_B2}", "wss://example.com/s3cret?b=x"),
+            ("no names, $KEY, {KEY}", "no names, $KEY, {KEY}"),
+            ("$${KEY} is literal", "${KEY} is literal"),
+            ("", ""),
+        ] {
+            assert_eq!(environment.expand(text).unwrap(), whole);
+        }
+        assert_eq!(environment.expand("a ${NOWHERE} b"), Err(ExpandError::Missing("NOWHERE".into())));
+        assert_eq!(environment.expand("${EMPTY}"), Err(ExpandError::Missing("EMPTY".into())), "an empty one is unset");
+        for text in ["${", "${}", "${KEY", "${K-EY}", "${1A}"] {
+            assert_eq!(environment.expand(text), Err(ExpandError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_shown_by_debug() {
+        assert_eq!(format!("{:?}", Environment::from_iter([("KEY", "s3cret")])), r#"{"KEY"}"#);
+    }
+}

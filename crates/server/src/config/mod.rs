@@ -1,0 +1,142 @@
+//! The configuration: a file and the environment, to checked values or to everything that is wrong with them.
+//!
+//! This module decides which keys there are, their defaults and what they may be; `docs/configuration.md` is made from
+//! it. It leaves to the layers what they do with the values: each gets one plain struct.
+//!
+//! ```text
+//! file ──`config` crate──▶ tree ──overrides──▶ tree ──keys, types──▶ raw ──checks between keys──▶ Settings
+//!                                               └──────────────┴─────────── Problems, all at once ──────▶
+//! ```
+//!
+//! The tree is read by a pass of our own and not by serde, whose reading ends at the first thing that is wrong.
+
+use std::path::Path;
+
+use ::config::{FileFormat, Value, ValueKind};
+use standpipe_upstream::SourceConfig;
+
+use keys::{Reader, Table};
+
+mod entry;
+mod environment;
+mod file;
+mod keys;
+mod memory;
+mod numbers;
+mod overrides;
+mod problem;
+mod quantity;
+pub mod reference;
+mod sections;
+mod source;
+mod texts;
+mod valid;
+mod values;
+
+pub use environment::Environment;
+pub use problem::{Problem, Problems};
+pub use quantity::Size;
+pub use valid::{Client, Drain, Flush, Limits, Log, Server};
+
+/// Everything that the server is told: valid, and complete.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The process.
+    pub server: Server,
+    /// How much of the past is kept.
+    pub log: Log,
+    /// What every client is owed and owes.
+    pub client: Client,
+    /// What clients may use.
+    pub limits: Limits,
+    /// The end of the process.
+    pub drain: Drain,
+    /// The accept loop and HTTP, and who may do what only operators may.
+    pub entry: standpipe_entry::Config,
+    /// The sources, in the order of the file; at least one.
+    pub sources: Vec<SourceConfig>,
+}
+
+/// Reads the file at `path` (TOML, YAML or JSON, as its extension says) and what `environment` overrides.
+///
+/// Relative paths in it are relative to its directory.
+///
+/// # Errors
+/// All problems, if there is one.
+pub fn load(path: &Path, environment: &Environment) -> Result<Settings, Problems> {
+    let root = file::read(path).map_err(|problem| Problems(vec![problem]))?;
+    settings(root, path.parent().unwrap_or(Path::new("")), environment)
+}
+
+/// Reads a TOML text in the place of a file. Relative paths in it are relative to the working directory.
+///
+/// # Errors
+/// All problems, if there is one.
+pub fn parse_toml(text: &str, environment: &Environment) -> Result<Settings, Problems> {
+    let wrong = |what| Problems(vec![Problem { path: "configuration".to_owned(), what, right: None }]);
+    let root = file::parse(text, FileFormat::Toml).map_err(wrong)?;
+    settings(root, Path::new(""), environment)
+}
+
+fn settings(mut root: Table, directory: &Path, environment: &Environment) -> Result<Settings, Problems> {
+    let mut reader = Reader::new(environment, directory);
+    overrides::apply(&mut root, &mut reader);
+    let settings = read(&root, &mut reader);
+    match settings {
+        Some(settings) if reader.problems.is_empty() => Ok(settings),
+        _ => Err(Problems(reader.problems)),
+    }
+}
+
+/// Reads all sections. The result stands only if `reader` has no problems.
+fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
+    let names: Vec<_> = sections::SECTIONS.iter().map(|section| section.name).chain(["source"]).collect();
+    reader.refuse_unknown("", root, &names);
+    let server = section(root, "server", reader, sections::ServerKeys::read);
+    let log = section(root, "log", reader, sections::LogKeys::read);
+    let client = section(root, "client", reader, sections::ClientKeys::read);
+    let limits = section(root, "limits", reader, sections::LimitKeys::read);
+    let drain = section(root, "drain", reader, sections::DrainKeys::read);
+    let auth = section(root, "auth", reader, sections::AuthKeys::read);
+    // These two hold nothing yet that this version follows.
+    let _ = section(root, "billing", reader, sections::BillingKeys::read);
+    let admin = section(root, "admin", reader, sections::AdminKeys::read);
+    let _ = section(root, "input", reader, sections::InputKeys::read);
+    let sources = source::read(root.get("source"), reader);
+    let server = server.map(|keys| Server::check(keys, reader))?;
+    let limit_keys = limits?;
+    let limits = Limits::check(&limit_keys);
+    Some(Settings {
+        log: Log::check(&log?, &server, reader),
+        client: Client::check(&client?, reader),
+        drain: Drain::check(&drain?, reader),
+        entry: entry::entry(&server, limits.bounds, &limit_keys, auth?, admin?),
+        server,
+        limits,
+        sources,
+    })
+}
+
+/// Reads one section, which is all defaults where the file has none.
+fn section<T>(
+    root: &Table,
+    name: &str,
+    reader: &mut Reader<'_>,
+    read: fn(&str, &Table, &mut Reader<'_>) -> Option<T>,
+) -> Option<T> {
+    let empty = Table::new();
+    let table = match root.get(name).map(|Value { kind, .. }| kind) {
+        Some(ValueKind::Table(table)) => table,
+        None => &empty,
+        Some(_) => {
+            reader.problem(name, "it is not a table", format!("write [{name}] above its keys"));
+            return None;
+        }
+    };
+    let keys = sections::SECTIONS.iter().find(|section| section.name == name).map(|section| (section.keys)());
+    reader.refuse_unknown(name, table, &keys::names(&keys.unwrap_or_default()));
+    read(name, table, reader)
+}
+
+#[cfg(test)]
+mod tests;

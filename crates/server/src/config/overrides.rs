@@ -1,0 +1,138 @@
+//! `STANDPIPE__SECTION__KEY` and `STANDPIPE__SOURCE__<name>__KEY`: variables of the environment that replace keys.
+//!
+//! Their texts are typed here, by the type of the key: the file's reader sees what the file could have held. Sources
+//! are named, not numbered, because a number would mean another source as soon as one is added before it.
+
+use ::config::{Value, ValueKind};
+
+use super::{
+    keys::{Key, Reader, Shape, Table, names, suggestion},
+    sections::SECTIONS,
+    source,
+};
+
+const PREFIX: &str = "STANDPIPE__";
+
+/// Puts what the environment says in the place of what the file says.
+pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
+    let environment = reader.environment;
+    for (variable, text) in environment.starting_with(PREFIX) {
+        let rest = variable.strip_prefix(PREFIX).unwrap_or_default();
+        let Some((section, rest)) = rest.split_once("__") else {
+            reader.problem(variable, "it names no key", "write STANDPIPE__SECTION__KEY");
+            continue;
+        };
+        let section = section.to_ascii_lowercase();
+        let (table, key, keys) = if section == "source" {
+            let Some((name, key)) = rest.rsplit_once("__") else {
+                reader.problem(variable, "it names no key", "write STANDPIPE__SOURCE__<name>__KEY");
+                continue;
+            };
+            let Some(table) = source_table(root, name) else {
+                reader.problem(variable, format!("there is no source `{name}`"), "an override does not add one");
+                continue;
+            };
+            (table, key, source::all_keys())
+        } else {
+            let Some(info) = SECTIONS.iter().find(|info| info.name == section) else {
+                let names: Vec<_> = SECTIONS.iter().map(|info| info.name).chain(["source"]).collect();
+                reader.problem(variable, format!("there is no section `{section}`"), suggestion(&section, &names));
+                continue;
+            };
+            let Some(table) = section_table(root, &section) else { continue };
+            (table, rest, (info.keys)())
+        };
+        set(table, variable, &key.to_ascii_lowercase(), text, &keys, reader);
+    }
+}
+
+fn set(table: &mut Table, variable: &str, name: &str, text: &str, keys: &[Key], reader: &mut Reader<'_>) {
+    let Some(key) = keys.iter().find(|key| key.name == name) else {
+        reader.problem(variable, format!("there is no key `{name}`"), suggestion(name, &names(keys)));
+        return;
+    };
+    match typed(text, key.shape) {
+        Ok(kind) => {
+            table.insert(name.to_owned(), Value::new(Some(&variable.to_owned()), kind));
+        }
+        Err(right) => reader.problem(variable, "its text cannot be read", right),
+    }
+}
+
+/// The text as a value of that shape.
+fn typed(text: &str, shape: Shape) -> Result<ValueKind, &'static str> {
+    match shape {
+        Shape::Text => Ok(text.into()),
+        Shape::Flag => text.trim().parse::<bool>().map(Into::into).map_err(|_| "write true or false"),
+        Shape::Number => Ok(number(text.trim())),
+        // A word that stands for a list, or what the reader will refuse.
+        Shape::List if !text.trim_start().starts_with('[') => Ok(text.into()),
+        Shape::List => match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(serde_json::Value::Array(items)) => Ok(json(serde_json::Value::Array(items))),
+            _ => Err("write a JSON array such as [\"json\"]"),
+        },
+        Shape::Map => match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(serde_json::Value::Object(fields)) => Ok(json(serde_json::Value::Object(fields))),
+            _ => Err("write a JSON object such as {\"Accept\": \"text/plain\"}"),
+        },
+    }
+}
+
+/// A whole number (`00123` stays a text: nobody means 123 by it), a number with a point, or a text.
+fn number(text: &str) -> ValueKind {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits == "0" || digits.starts_with(|c: char| ('1'..='9').contains(&c)) || digits.starts_with("0.");
+    if plain && let Ok(whole) = text.replace('_', "").parse::<i64>() {
+        return whole.into();
+    }
+    match text.parse::<f64>() {
+        Ok(number) if plain && number.is_finite() => number.into(),
+        _ => text.into(),
+    }
+}
+
+fn json(value: serde_json::Value) -> ValueKind {
+    match value {
+        serde_json::Value::Null => ValueKind::Nil,
+        serde_json::Value::Bool(flag) => flag.into(),
+        serde_json::Value::Number(found) => number(&found.to_string()),
+        serde_json::Value::String(text) => text.into(),
+        serde_json::Value::Array(items) => items.into_iter().map(json).collect::<Vec<_>>().into(),
+        serde_json::Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, json(value))).collect::<::config::Map<_, _>>().into()
+        }
+    }
+}
+
+/// The table of a section, made if the file has none. Nothing if the file has something else there, which is reported
+/// where sections are read.
+fn section_table<'a>(root: &'a mut Table, section: &str) -> Option<&'a mut Table> {
+    let value = root.entry(section.to_owned()).or_insert_with(|| Value::new(None, Table::new()));
+    match &mut value.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// The table of the source of that name: exactly, or, as variables are often written in capitals, but for case.
+fn source_table<'a>(root: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    let ValueKind::Array(sources) = &mut root.get_mut("source")?.kind else { return None };
+    let names: Vec<Option<String>> = sources.iter().map(source::name_of).collect();
+    let exact = names.iter().position(|known| known.as_deref() == Some(name));
+    let alike = || {
+        let alike = |known: &Option<String>| known.as_ref().is_some_and(|known| same_variable(known, name));
+        let mut found = names.iter().enumerate().filter(|(_, known)| alike(known));
+        found.next().filter(|_| found.next().is_none()).map(|(i, _)| i)
+    };
+    let place = exact.or_else(alike)?;
+    match &mut sources.get_mut(place)?.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// Whether two names are the same as names of variables, which have no `-` and often no small letters.
+fn same_variable(known: &str, name: &str) -> bool {
+    let plain = |c: char| if c == '-' { '_' } else { c.to_ascii_uppercase() };
+    known.chars().map(plain).eq(name.chars().map(plain))
+}

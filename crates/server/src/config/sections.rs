@@ -1,0 +1,136 @@
+//! The one table of all keys but those of sources, with their defaults. No other place holds a default.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+use standpipe_protocol::{Confirm, Overflow};
+
+use super::{
+    keys::{Key, section},
+    numbers::{Between, NoLimitAtZero, UpTo},
+    quantity::Size,
+    texts::{AllowedOrigins, Hidden},
+    valid::Flush,
+    values::{Auto, choice},
+};
+
+/// What a section of the file is called, what it is about, and its keys.
+pub(super) struct SectionInfo {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) keys: fn() -> Vec<Key>,
+}
+
+/// All sections but `[[source]]`, in the order of the reference.
+pub(super) const SECTIONS: &[SectionInfo] = &[
+    SectionInfo { name: "server", about: "The process.", keys: ServerKeys::keys },
+    SectionInfo {
+        name: "log",
+        about: "How far back a client can resume. The first limit that is reached counts.",
+        keys: LogKeys::keys,
+    },
+    SectionInfo { name: "client", about: "What every client is owed and owes.", keys: ClientKeys::keys },
+    SectionInfo { name: "limits", about: "What clients may use.", keys: LimitKeys::keys },
+    SectionInfo {
+        name: "drain",
+        about: "The end of the process, after SIGTERM, SIGINT or `POST /drain`.",
+        keys: DrainKeys::keys,
+    },
+    SectionInfo { name: "auth", about: "Who may connect.", keys: AuthKeys::keys },
+    SectionInfo { name: "billing", about: "What is charged for.", keys: BillingKeys::keys },
+    SectionInfo { name: "admin", about: "Who may see and do what only operators may.", keys: AdminKeys::keys },
+    SectionInfo { name: "input", about: "What the input of an Actor may set.", keys: InputKeys::keys },
+];
+
+section! {
+    ServerKeys {
+        listen: SocketAddr = "127.0.0.1:8080", "Where clients connect. Port 0: any free port, told in the log.";
+        memory: Auto<Size> = "auto", "What the log, the outboxes and the snapshots share. `auto`: 60 % of `ACTOR_MEMORY_MBYTES`, else of the limit of the cgroup, else of the machine's memory.";
+        workers: Auto<UpTo<256>> = "auto", "Threads that serve clients. `auto`: one for each core.";
+    }
+}
+
+section! {
+    LogKeys {
+        max_events: NonZeroUsize = 1_000_000, "Events that are kept.";
+        max_bytes: Auto<Size> = "auto", "Memory that they may take. `auto`: half of `server.memory`.";
+        max_age: Duration = "15m", "How long they are kept.";
+    }
+}
+
+section! {
+    ClientKeys {
+        max_queue_bytes: Size = "1MB", "What may wait to be written to one client; past it, `overflow` applies.";
+        max_queue_age: Duration = "10s", "How long an event may wait to be written; past it, `overflow` applies.";
+        max_unconfirmed_bytes: Size = "1MiB", "What is written beyond the last receipt before the writing waits for the next one.";
+        max_unconfirmed_frames: NonZeroUsize = 4000, "The same, in events.";
+        max_frame: Between<{ 1 << 10 }, { 16 << 20 }> = "64KiB", "The largest message that a client may send; a larger one closes with 1009.";
+        ping_interval: Duration = "25s", "How often a quiet client is pinged, ± 10 % for each connection.";
+        pong_timeout: Duration = "20s", "How long a client may owe a receipt before it counts as gone. At most `ping_interval`.";
+        heartbeat: Duration = "15s", "How often a client is told its cursor.";
+        receipt_interval: Duration = "2s", "How often a receipt is asked for while events flow and a billing sink is on; else `ping_interval`.";
+        first_step: Duration = "10s", "How long a client may stay without a subscription after connecting.";
+        write_timeout: Duration = "10s", "How long the socket may take nothing of what is to be written.";
+        flush_interval: Flush = "auto", "How long events are gathered for one write; `0ms`: not at all. `auto`: not at all for quiet clients, up to 5 ms for busy ones.";
+        confirm: Confirm = "pong", "The least proof of receipt that is accepted; a client may choose the stronger one.";
+        overflow: Overflow = "disconnect", "What happens to a client that does not keep up and did not choose.";
+    }
+}
+
+section! {
+    LimitKeys {
+        max_connections: NonZeroUsize = 15_000, "Open connections of clients.";
+        max_connections_per_ip: NoLimitAtZero = 0, "The same, from one address.";
+        max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";
+        max_topics_per_command: NonZeroUsize = 128, "Topic patterns in one command or URL.";
+        max_filter_bytes: Size = "16KiB", "The text of one filter.";
+        max_filter_depth: UpTo<128> = 8, "How deep `and`, `or` and `not` may nest in a filter.";
+        max_filter_nodes: NonZeroUsize = 256, "Conditions in one filter.";
+        max_set_values: NonZeroUsize = 1024, "Values in one `in` or `nin`.";
+        max_http: NonZeroUsize = 512, "Connections that speak HTTP at the same time, handshakes among them; more wait.";
+        max_publishing: NonZeroUsize = 16, "Requests to `/publish` at the same time.";
+        max_publish_bytes: Size = "16MiB", "The body of one of them.";
+        max_publish_stream: Size = "1GiB", "The body of one of them that is a stream of lines (NDJSON).";
+        max_publish_line: Size = "1MiB", "One line of it.";
+        max_publish_inputs: NonZeroUsize = 1_000_000, "Inputs in one of them.";
+    }
+}
+
+section! {
+    DrainKeys {
+        window: Duration = "8s", "The time over which clients are sent away, so that they do not all come back at once.";
+        deadline: Duration = "14s", "When the process ends, whoever is left. Longer than `window`.";
+    }
+}
+
+section! {
+    AuthKeys {
+        allowed_origins: AllowedOrigins = "auto", "Which web pages may connect, as `https://app.example.com`. `auto`: those that this machine serves, to a loopback address. Programs that are not browsers are not asked.";
+    } later {
+        mode: String = "none", "How clients prove who they are: `none`, `keys` or `jwt`.";
+    }
+}
+
+section! {
+    BillingKeys {} later {
+        sink: String = "none", "Where confirmed deliveries are charged: `none`, `file` or `apify`.";
+        event: String = "event-delivered", "What a confirmed delivery is called there.";
+        bill: Vec<String> = vec!["live", "replay"], "Which deliveries count.";
+    }
+}
+
+section! {
+    AdminKeys {
+        token: Option<Hidden>, "What operators prove themselves with (`Authorization: Bearer`). `${NAME}` is replaced. Without it, operations answer on loopback only.";
+    } later {
+        listen: SocketAddr, "A port of their own for operations. Without it, they share `server.listen`.";
+    }
+}
+
+section! {
+    InputKeys {} later {
+        allow: Vec<String> = Vec::<String>::new(), "Paths of this configuration that the input of an Actor may set.";
+    }
+}
+
+choice!(Confirm: "pong" => Confirm::Pong, "ack" => Confirm::Ack);
+choice!(Overflow: "disconnect" => Overflow::Disconnect, "catch_up" => Overflow::CatchUp, "skip" => Overflow::Skip);

@@ -1,0 +1,338 @@
+//! The configuration as a whole: what is valid, what is not, and what is said about it.
+
+use std::{fs, path::PathBuf};
+
+use expect_test::{Expect, expect};
+use standpipe_upstream::Kind;
+
+use super::*;
+
+/// The smallest configuration there is.
+const SMALLEST: &str = "[[source]]\nname = \"in\"\nkind = \"push\"\n";
+
+fn nothing() -> Environment {
+    Environment::default()
+}
+
+fn valid(text: &str) -> Settings {
+    parse_toml(text, &nothing()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(text: &str, environment: &Environment) -> String {
+    parse_toml(text, environment).map(|settings| format!("valid: {settings:?}")).unwrap_err().to_string()
+}
+
+fn check(text: &str, expected: &Expect) {
+    expected.assert_eq(&problems(text, &nothing()));
+}
+
+fn documentation() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md")
+}
+
+/// The complete file of the documentation, in a directory where the recording that it names is.
+fn complete_file() -> (tempfile::TempDir, String) {
+    let text = fs::read_to_string(documentation()).unwrap();
+    let (_, behind) = text.split_once("```toml\n").unwrap();
+    let (file, _) = behind.split_once("```\n").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("kraken.jsonl.gz"), "").unwrap();
+    (directory, file.to_owned())
+}
+
+fn load_in(directory: &Path, name: &str, text: &str) -> Result<Settings, Problems> {
+    let path = directory.join(name);
+    fs::write(&path, text).unwrap();
+    load(&path, &nothing())
+}
+
+#[test]
+fn the_complete_file_lacks_only_what_later_versions_bring() {
+    let (directory, text) = complete_file();
+    let problems = load_in(directory.path(), "all.toml", &text).unwrap_err();
+    expect![[r"
+        `source.kraken.group`: it is not available in this version; leave it out
+        `source.mine.kind`: `exec` is not available in this version; available are websocket, replay, push
+        `source.pairs.kind`: `http_poll` is not available in this version; available are websocket, replay, push"]]
+    .assert_eq(&problems.to_string());
+}
+
+#[test]
+fn what_this_version_offers_of_the_complete_file_is_valid() {
+    let (directory, text) = complete_file();
+    let blocks =
+        text.split("[[source]]").filter(|block| !block.contains("\"exec\"") && !block.contains("\"http_poll\""));
+    let text = blocks.collect::<Vec<_>>().join("[[source]]").replace("group = \"kraken\"", "");
+    let settings = load_in(directory.path(), "most.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
+    let names: Vec<_> = settings.sources.iter().map(|source| (&*source.name, source.kind.as_str())).collect();
+    assert_eq!(names, [("kraken", "websocket"), ("tape", "replay"), ("in", "push")]);
+    let [kraken, tape, _] = &settings.sources[..] else { panic!("{names:?}") };
+    assert!(kraken.mapping.is_some() && kraken.dedupe == 10_000);
+    assert!(matches!(&tape.kind, Kind::Replay(replay) if replay.file == directory.path().join("kraken.jsonl.gz")));
+}
+
+#[test]
+fn the_complete_file_states_the_defaults() {
+    let (_directory, text) = complete_file();
+    let (sections, _) = text.split_once("[[source]]").unwrap();
+    assert_eq!(format!("{:?}", valid(&format!("{sections}{SMALLEST}"))), format!("{:?}", valid(SMALLEST)));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    check(
+        r#"
+        clinet = {}
+        [server]
+        listen = "localhost:8080"
+        memory = "lots"
+        workers = 0
+        [client]
+        ping_intervall = "25s"
+        max_queue_age = 10
+        max_frame = "1mb"
+        heartbeat = "0s"
+        first_step = "-5s"
+        max_unconfirmed_frames = -1
+        overflow = "catchup"
+        confirm = 5
+        [limits]
+        max_connections = "many"
+        max_filter_depth = 1000
+        [auth]
+        mode = "jwt"
+        allowed_origins = ["https://a.example", "a.example/"]
+        [billing]
+        sink = "apify"
+        [admin]
+        listen = "127.0.0.1:9"
+        [[source]]
+        name = "a b"
+        kind = "push"
+        url = "ws://here"
+        [[source]]
+        kind = "websockt"
+        [[source]]
+        name = "feed"
+        kind = "websocket"
+        url = "https://feed.example/"
+        send = "hello"
+        decode = ["json", "gzip"]
+        map = "{topic: "
+        dedup = 5
+        merge = true
+        [[source]]
+        name = "feed"
+        kind = "replay"
+        file = "nowhere.jsonl"
+        speed = 0
+        repeat = "yes"
+        "#,
+        &expect![[r#"
+            `clinet`: there is no such key; did you mean `client`?
+            `server.listen`: found "localhost:8080"; write an address and a port such as "127.0.0.1:8080", "0.0.0.0:8080" or "[::]:8080"
+            `server.memory`: found "lots"; it is `auto` or a size
+            `server.workers`: found 0; it is a whole number from 1 to 256
+            `client.ping_intervall`: there is no such key; did you mean `ping_interval`?
+            `client.max_queue_age`: found 10: it has no unit; write a duration such as "25s"; units are ms, s, m, h, d
+            `client.max_unconfirmed_frames`: found -1; it is a whole number from 1
+            `client.max_frame`: found "1mb": its unit is not known; write "1MB"
+            `client.heartbeat`: it is zero; it is a duration such as "25s", longer than nothing
+            `client.first_step`: found "-5s": it is negative; write a duration such as "25s"
+            `client.confirm`: found 5; it is `pong` or `ack`
+            `client.overflow`: found "catchup"; did you mean "catch_up"?
+            `limits.max_connections`: found "many"; it is a whole number from 1
+            `limits.max_filter_depth`: found 1000; it is a whole number from 1 to 128
+            `auth.allowed_origins[1]`: an origin is `scheme://host[:port]` without a path, or `null`; `a.example/` is not
+            `auth.mode`: "jwt" is not available in this version; only "none" is, or leave it out
+            `billing.sink`: "apify" is not available in this version; only "none" is, or leave it out
+            `admin.listen`: it is not available in this version; leave it out
+            `source[0].url`: `push` has no such key, only websocket has
+            `source[0].name`: found "a b"; a name has 1 to 64 letters, digits, `-` and `_`
+            `source[1].name`: it is missing; needed is a text
+            `source[1].kind`: found "websockt"; did you mean "websocket"?
+            `source.feed.dedup`: there is no such key; did you mean `dedupe`?
+            `source.feed.map`: the program does not compile: line 1, column 9: expected closing brace
+            `source.feed.merge`: true is not available in this version; only false is, or leave it out
+            `source.feed.url`: a feed's URL begins with `ws://` or `wss://`, this one with `https:`; write a URL such as "wss://ws.example.com/v1"
+            `source.feed.send`: found "hello"; it is a list, each a text
+            `source.feed.decode`: nothing can follow `json`
+            `source.feed.name`: another source has this name; names are unique
+            `source.feed.file`: there is no file nowhere.jsonl
+            `source.feed.speed`: found 0; it is `recorded`, `max` or a number above 0
+            `source.feed.repeat`: found "yes"; it is `true` or `false`"#]],
+    );
+}
+
+#[test]
+fn keys_have_to_go_together() {
+    for (text, expected) in [
+        (
+            "[client]\nping_interval = \"1s\"",
+            expect![
+                "`client.pong_timeout`: 20s is longer than `client.ping_interval`, which is 1s; make it at most as long: a ping is answered or given up before the next one is due"
+            ],
+        ),
+        (
+            "[client]\nflush_interval = \"1s\"\nmax_frame = \"1GiB\"",
+            expect![[r#"
+            `client.max_frame`: found "1GiB"; it is a size from 1KiB to 16MiB
+            `client.flush_interval`: found "1s"; it is `auto` or a duration up to 100ms"#]],
+        ),
+        (
+            "[drain]\nwindow = \"20s\"",
+            expect![
+                "`drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it"
+            ],
+        ),
+        (
+            "[server]\nmemory = \"1MiB\"\n[log]\nmax_bytes = \"2MiB\"",
+            expect![[
+                r#"`log.max_bytes`: 2MiB is more than all of `server.memory`, which is 1MiB; leave room for the outboxes, or write "auto""#
+            ]],
+        ),
+    ] {
+        check(&format!("{text}\n{SMALLEST}"), &expected);
+    }
+}
+
+#[test]
+fn the_place_in_a_program_is_told() {
+    let text = "[[source]]\nname = \"x\"\nkind = \"push\"\nmap = '''\n{topic: 1}\n| frobnicate'''";
+    check(
+        text,
+        &expect!["`source.x.map`: the program does not compile: line 2, column 3: `frobnicate` is not defined"],
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_too() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.toml", "[server\n"), ("b.json", "{"), ("c.yaml", "a: [b"), ("d.ini", "a=b")] {
+        let problems = load_in(directory.path(), name, text).unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{problems}");
+        assert!(problems.0[0].path.ends_with(name), "{problems}");
+    }
+    assert!(load(&directory.path().join("none.toml"), &nothing()).is_err());
+    for text in ["", "[server]", "source = 1", "[source]\nname = \"x\"", "[[source]]\n", "source = [1]", "server = 5"] {
+        assert!(parse_toml(text, &nothing()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn all_formats_say_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let texts = [
+        (
+            "a.toml",
+            "[client]\nping_interval = \"30s\"\n[log]\nmax_events = 10\n[[source]]\nname = \"in\"\nkind = \"push\"\nmap = '.'\n",
+        ),
+        (
+            "a.json",
+            r#"{"client": {"ping_interval": "30s"}, "log": {"max_events": 10}, "source": [{"name": "in", "kind": "push", "map": "."}]}"#,
+        ),
+        (
+            "a.yaml",
+            "client:\n  ping_interval: 30s\nlog:\n  max_events: 10\nsource:\n  - name: in\n    kind: push\n    map: |\n      .\n",
+        ),
+    ];
+    let read = texts.map(|(name, text)| format!("{:?}", load_in(directory.path(), name, text).unwrap()));
+    assert!(read.iter().all(|settings| *settings == read[0]), "{read:#?}");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let text = "[server]\nlisten = \"127.0.0.1:1\"\n[[source]]\nname = \"my-feed\"\nkind = \"websocket\"\nurl = \"ws://file\"\n";
+    let environment = Environment::from_iter([
+        ("STANDPIPE__SERVER__LISTEN", "127.0.0.1:2"),
+        ("STANDPIPE__LOG__MAX_EVENTS", "12_345"),
+        ("STANDPIPE__SERVER__WORKERS", "auto"),
+        ("STANDPIPE__CLIENT__PING_INTERVAL", "30s"),
+        ("STANDPIPE__SOURCE__MY_FEED__URL", "ws://environment"),
+        ("STANDPIPE__SOURCE__my-feed__SEND", r#"["a", "b"]"#),
+        ("STANDPIPE__SOURCE__MY_FEED__DEDUPE", "7"),
+        ("STANDPIPE__AUTH__ALLOWED_ORIGINS", r#"["https://a.example"]"#),
+        ("OTHER", "x"),
+    ]);
+    let settings = parse_toml(text, &environment).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(settings.server.listen, "127.0.0.1:2".parse().unwrap());
+    assert_eq!(settings.log.max_events, 12_345);
+    assert_eq!(settings.client.ping_interval.as_secs(), 30);
+    let Kind::WebSocket(feed) = &settings.sources[0].kind else { panic!() };
+    assert_eq!((feed.url.to_string().as_str(), feed.send.len()), ("ws://environment/", 2));
+    assert_eq!(settings.sources[0].dedupe, 7);
+}
+
+#[test]
+fn an_override_that_means_nothing_is_a_problem() {
+    let environment = Environment::from_iter([
+        ("STANDPIPE__CLIENT", "x"),
+        ("STANDPIPE__CLIENT__PING_INTERVALL", "x"),
+        ("STANDPIPE__CLIENTS__PING_INTERVAL", "x"),
+        ("STANDPIPE__CLIENT__PING_INTERVAL", "25"),
+        ("STANDPIPE__LOG__MAX_EVENTS", "00123"),
+        ("STANDPIPE__SOURCE__OUT__MAP", "."),
+        ("STANDPIPE__SOURCE__IN", "."),
+        ("STANDPIPE__SOURCE__IN__URI", "."),
+        ("STANDPIPE__SOURCE__IN__PARAMS", "a,b"),
+    ]);
+    expect![[r#"
+        `STANDPIPE__CLIENT`: it names no key; write STANDPIPE__SECTION__KEY
+        `STANDPIPE__CLIENTS__PING_INTERVAL`: there is no section `clients`; did you mean `client`?
+        `STANDPIPE__CLIENT__PING_INTERVALL`: there is no key `ping_intervall`; did you mean `ping_interval`?
+        `STANDPIPE__SOURCE__IN`: it names no key; write STANDPIPE__SOURCE__<name>__KEY
+        `STANDPIPE__SOURCE__IN__URI`: there is no key `uri`; did you mean `url`?
+        `STANDPIPE__SOURCE__OUT__MAP`: there is no source `OUT`; an override does not add one
+        `STANDPIPE__LOG__MAX_EVENTS`: found "00123"; it is a whole number from 1
+        `STANDPIPE__CLIENT__PING_INTERVAL`: found "25": it has no unit; write a duration such as "25s"; units are ms, s, m, h, d
+        `STANDPIPE__SOURCE__IN__PARAMS`: "a,b" is not available in this version; only [] is, or leave it out"#]].assert_eq(&problems(SMALLEST, &environment));
+}
+
+#[test]
+fn variables_are_replaced_and_their_values_never_shown() {
+    let environment = Environment::from_iter([("KEY", "hunter2"), ("WHOLE", "hunter3:x")]);
+    let text = r#"
+        [admin]
+        token = "${KEY}"
+        [[source]]
+        name = "x"
+        kind = "websocket"
+        url = "wss://feed.example/${KEY}?k=${KEY}"
+        send = ['{"key":"${KEY}"}', "$${KEY}"]
+    "#;
+    let settings = parse_toml(text, &environment).unwrap();
+    let Kind::WebSocket(feed) = &settings.sources[0].kind else { panic!() };
+    assert_eq!(feed.send, [r#"{"key":"hunter2"}"#, "${KEY}"]);
+    assert!(matches!(&settings.entry.operations, standpipe_entry::Operations::Token(token) if token.0 == "hunter2"));
+    let wrong = r#"
+        [admin]
+        token = "${NOWHERE}"
+        [[source]]
+        name = "x"
+        kind = "websocket"
+        url = "${WHOLE}"
+        send = ["${KEY", "${OTHER}", 5]
+    "#;
+    let told = problems(wrong, &environment);
+    expect![[r#"
+        `admin.token`: the environment has no variable `NOWHERE`
+        `source.x.url`: with its variables replaced, it is no address of a feed; write a URL such as "wss://ws.example.com/v1"
+        `source.x.send[0]`: `${` without a name and `}` behind it; write `$${` for `${` itself
+        `source.x.send[1]`: the environment has no variable `OTHER`
+        `source.x.send[2]`: found 5; it is a text"#]].assert_eq(&told);
+    assert!(!told.contains("hunter"));
+}
+
+#[test]
+fn the_reference_in_the_documentation_is_the_table_in_the_code() {
+    const MARKS: [&str; 2] = ["<!-- generated -->\n", "<!-- /generated -->"];
+    let text = fs::read_to_string(documentation()).unwrap();
+    let (before, rest) = text.split_once(MARKS[0]).unwrap();
+    let (reference, after) = rest.split_once(MARKS[1]).unwrap();
+    let made = format!("\n{}", reference::markdown());
+    if reference != made && std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(documentation(), format!("{before}{}{made}{}{after}", MARKS[0], MARKS[1])).unwrap();
+        return;
+    }
+    assert_eq!(reference, made, "run the tests with UPDATE_EXPECT=1");
+}

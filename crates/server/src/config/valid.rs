@@ -1,0 +1,199 @@
+//! The configuration once it is valid: one plain struct for each layer, and the checks that need more than one key.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+use standpipe_protocol::{Confirm, Overflow};
+use standpipe_selection::Bounds;
+
+use super::{
+    keys::Reader,
+    memory,
+    numbers::in_memory,
+    quantity::{Size, show_duration},
+    sections::{ClientKeys, DrainKeys, LimitKeys, LogKeys, ServerKeys},
+    values::Auto,
+};
+
+/// The process.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// What the log, the outboxes and the snapshots share, in bytes.
+    pub memory: usize,
+    /// Threads that serve clients.
+    pub workers: NonZeroUsize,
+}
+
+/// How much of the past is kept. The first limit that is reached counts.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Events.
+    pub max_events: usize,
+    /// Their memory, in bytes.
+    pub max_bytes: usize,
+    /// Their age.
+    pub max_age: Duration,
+}
+
+/// What every client is owed and owes.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// What may wait in an outbox, in bytes.
+    pub max_queue_bytes: usize,
+    /// How long it may wait.
+    pub max_queue_age: Duration,
+    /// What is written beyond the last receipt, in bytes.
+    pub max_unconfirmed_bytes: usize,
+    /// The same, in data frames.
+    pub max_unconfirmed_frames: u64,
+    /// The largest message of a client, in bytes.
+    pub max_frame: usize,
+    /// From the last sign of life to a ping.
+    pub ping_interval: Duration,
+    /// From a ping to giving up; at most `ping_interval`.
+    pub pong_timeout: Duration,
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// Between two receipts while events flow and are billed.
+    pub receipt_interval: Duration,
+    /// From the upgrade to the first subscription.
+    pub first_step: Duration,
+    /// How long a socket may take nothing.
+    pub write_timeout: Duration,
+    /// How long events are gathered for one write.
+    pub flush_interval: Flush,
+    /// The least proof of receipt.
+    pub confirm: Confirm,
+    /// What happens to a client that does not keep up and did not choose.
+    pub overflow: Overflow,
+}
+
+/// How long events are gathered for one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// By how busy the client is.
+    Auto,
+    /// Always as long; zero: not at all.
+    Fixed(Duration),
+}
+
+/// What clients may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections.
+    pub max_connections: usize,
+    /// Open connections of one address.
+    pub max_connections_per_ip: Option<usize>,
+    /// What one of them may ask for.
+    pub bounds: Bounds,
+}
+
+/// The end of the process.
+#[derive(Debug, Clone)]
+pub struct Drain {
+    /// The time over which clients are sent away.
+    pub window: Duration,
+    /// When the process ends; longer than `window`.
+    pub deadline: Duration,
+}
+
+impl Flush {
+    /// Longer, and events are not live any more.
+    pub(super) const LONGEST: Duration = Duration::from_millis(100);
+}
+
+impl Server {
+    pub(super) fn check(keys: ServerKeys, reader: &Reader<'_>) -> Self {
+        let memory = match keys.memory {
+            Auto::Auto => Size(memory::available(reader.environment)),
+            Auto::Fixed(bytes) => bytes,
+        };
+        let workers = match keys.workers {
+            Auto::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            Auto::Fixed(workers) => workers.0,
+        };
+        Self { listen: keys.listen, memory: in_memory(memory), workers }
+    }
+}
+
+impl Log {
+    /// The log gets half of the memory if nobody says otherwise: the outboxes and snapshots refer to frames of the log
+    /// as long as it holds them, and own only what is older.
+    pub(super) fn check(keys: &LogKeys, server: &Server, reader: &mut Reader<'_>) -> Self {
+        let max_bytes = match keys.max_bytes {
+            Auto::Auto => server.memory / 2,
+            Auto::Fixed(size) => in_memory(size),
+        };
+        if max_bytes > server.memory && reader.sound(&["log.max_bytes", "server.memory"]) {
+            let (found, all) = (Size(max_bytes as u64), Size(server.memory as u64));
+            reader.problem(
+                "log.max_bytes",
+                format!("{found} is more than all of `server.memory`, which is {all}"),
+                "leave room for the outboxes, or write \"auto\"",
+            );
+        }
+        Self { max_events: keys.max_events.get(), max_bytes, max_age: keys.max_age }
+    }
+}
+
+impl Client {
+    pub(super) fn check(keys: &ClientKeys, reader: &mut Reader<'_>) -> Self {
+        let (interval, patience) = (keys.ping_interval, keys.pong_timeout);
+        if patience > interval && reader.sound(&["client.ping_interval", "client.pong_timeout"]) {
+            let (interval, patience) = (show_duration(interval), show_duration(patience));
+            reader.problem(
+                "client.pong_timeout",
+                format!("{patience} is longer than `client.ping_interval`, which is {interval}"),
+                "make it at most as long: a ping is answered or given up before the next one is due",
+            );
+        }
+        Self {
+            max_queue_bytes: in_memory(keys.max_queue_bytes),
+            max_queue_age: keys.max_queue_age,
+            max_unconfirmed_bytes: in_memory(keys.max_unconfirmed_bytes),
+            max_unconfirmed_frames: keys.max_unconfirmed_frames.get() as u64,
+            max_frame: in_memory(keys.max_frame.0),
+            ping_interval: keys.ping_interval,
+            pong_timeout: keys.pong_timeout,
+            heartbeat: keys.heartbeat,
+            receipt_interval: keys.receipt_interval,
+            first_step: keys.first_step,
+            write_timeout: keys.write_timeout,
+            flush_interval: keys.flush_interval,
+            confirm: keys.confirm,
+            overflow: keys.overflow,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(keys: &LimitKeys) -> Self {
+        Self {
+            max_connections: keys.max_connections.get(),
+            max_connections_per_ip: keys.max_connections_per_ip.0.map(NonZeroUsize::get),
+            bounds: Bounds {
+                max_filter_bytes: in_memory(keys.max_filter_bytes),
+                max_filter_depth: keys.max_filter_depth.0.get(),
+                max_filter_nodes: keys.max_filter_nodes.get(),
+                max_set_values: keys.max_set_values.get(),
+                max_subscriptions: keys.max_subscriptions.get(),
+                max_topics_per_command: keys.max_topics_per_command.get(),
+            },
+        }
+    }
+}
+
+impl Drain {
+    pub(super) fn check(keys: &DrainKeys, reader: &mut Reader<'_>) -> Self {
+        let (window, deadline) = (keys.window, keys.deadline);
+        if window >= deadline && reader.sound(&["drain.window", "drain.deadline"]) {
+            reader.problem(
+                "drain.window",
+                format!("{} is not shorter than `drain.deadline`, {}", show_duration(window), show_duration(deadline)),
+                "clients that are sent away last need time to read it",
+            );
+        }
+        Self { window, deadline }
+    }
+}

@@ -1,0 +1,32 @@
+//! Where the log of the process goes: standard error, for people on a terminal, as one JSON object a line otherwise.
+//!
+//! `RUST_LOG` says what is shown (`debug`, `info,standpipe_upstream=debug`); without it, everything from `info` on.
+
+use std::io::{self, IsTerminal};
+
+use anyhow::anyhow;
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// What is shown where `RUST_LOG` says nothing.
+const DEFAULT: &str = "info";
+
+/// Starts the log. Once in a process.
+///
+/// # Errors
+/// If `RUST_LOG` is no filter, or a log was started before.
+pub fn start() -> anyhow::Result<()> {
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty());
+    let wanted = wanted.as_deref().unwrap_or(DEFAULT);
+    let filter = EnvFilter::try_new(wanted).map_err(|error| anyhow!("RUST_LOG is {wanted:?}: {error}"))?;
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = if io::stderr().is_terminal() {
+        lines.with_target(false).boxed()
+    } else {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .map_err(|error| anyhow!("start the log: {error}"))
+}
