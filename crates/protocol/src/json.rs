@@ -6,17 +6,26 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Box<str>);
 
-/// Why a text is not one JSON value.
+/// How deep arrays and objects may be nested: what reads JSON often recurses, here and at the clients.
+pub const MAX_NESTING: usize = 128;
+
+/// Why a text is not one JSON value that is passed on.
 #[derive(Debug, thiserror::Error)]
-#[error("not one JSON value: {0}")]
-pub struct JsonError(#[from] serde_json::Error);
+pub enum JsonError {
+    /// It breaks the grammar of RFC 8259.
+    #[error("not one JSON value: {0}")]
+    Grammar(#[from] serde_json::Error),
+    /// Deeper than [`MAX_NESTING`].
+    #[error("nested more than {MAX_NESTING} deep")]
+    TooDeep,
+}
 
 impl Json {
-    /// Checks that `text` is exactly one JSON value (RFC 8259, nesting ≤ 127), and keeps it.
+    /// Checks that `text` is exactly one JSON value (RFC 8259), nested at most [`MAX_NESTING`] deep, and keeps it.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, JsonError> {
         let text = text.into();
         serde_json::from_str::<&serde_json::value::RawValue>(&text)?;
-        Ok(Self(text))
+        if nesting(&text) > MAX_NESTING { Err(JsonError::TooDeep) } else { Ok(Self(text)) }
     }
 
     /// Keeps what a JSON writer has just written, without reading it again.
@@ -49,5 +58,51 @@ impl From<&serde_json::value::RawValue> for Json {
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// How deep arrays and objects are nested in `text`, which is valid JSON.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => loop {
+                match bytes.next() {
+                    Some(b'\\') => drop(bytes.next()),
+                    Some(b'"') | None => break,
+                    Some(_) => {}
+                }
+            },
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_bounded_and_costs_no_stack() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Json::parse(nested(MAX_NESTING)).is_ok());
+        for depth in [MAX_NESTING + 1, 1_000_000] {
+            assert!(matches!(Json::parse(nested(depth)), Err(JsonError::TooDeep)));
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_nest_nothing() {
+        for (text, depth) in [(r#""[[[""#, 0), (r#"["\"[[", {}]"#, 2), (r#"{"\\": [1], "[": [[]]}"#, 3), ("1", 0)] {
+            assert!(Json::parse(text).is_ok(), "{text}");
+            assert_eq!(nesting(text), depth, "{text}");
+        }
     }
 }

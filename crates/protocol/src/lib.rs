@@ -24,7 +24,7 @@ pub use command::{Command, Publish, Subscribe, Unsubscribe};
 pub use cursor::{After, Cursor, CursorError, Epoch};
 pub use event::{Event, EventView, Item, Record};
 pub use id::{ConnectionId, ResumeToken};
-pub use json::{Json, JsonError};
+pub use json::{Json, JsonError, MAX_NESTING};
 pub use message::{Gap, GapReason, Goodbye, Limits, Message, Welcome};
 pub use refusal::{ErrorCode, Refusal};
 pub use source::SourceState;
