@@ -1,0 +1,73 @@
+//! What the entry is told: where to listen, how much to take, how long to wait, whom to let in.
+//!
+//! No value has a default here; defaults live in the server.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+use standpipe_selection::Bounds;
+
+use crate::{operations::Operations, origin::Origins};
+
+/// The whole configuration of the entry. Any combination of values is legal.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// What every accepted socket inherits.
+    pub socket: Socket,
+    /// How much is taken at the same time, and in one request.
+    pub limits: Limits,
+    /// How long a peer, or the service behind, may take.
+    pub deadlines: Deadlines,
+    /// Who may use the operations (everything but health, status and the socket).
+    pub operations: Operations,
+    /// Which web pages may open a socket.
+    pub origins: Origins,
+    /// What may be selected in the URL of a socket.
+    pub bounds: Bounds,
+}
+
+/// Options set once on the listener: accepted sockets inherit them. `TCP_NODELAY` always is.
+#[derive(Debug, Clone, Copy)]
+pub struct Socket {
+    /// `SO_SNDBUF`, in bytes; the kernel doubles it. None leaves the size to the kernel.
+    pub send_buffer_bytes: Option<usize>,
+    /// `TCP_NOTSENT_LOWAT`: a socket is writable only while less than this waits in the kernel unsent, in bytes.
+    /// None leaves the limit to the kernel. Only Linux and Apple's systems know it.
+    pub max_unsent_bytes: Option<u32>,
+}
+
+/// How much is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections that speak HTTP at the same time, among them every WebSocket handshake. At the bound new ones wait
+    /// in the kernel's queue, and the answers given close their connection. Open WebSockets do not count.
+    pub max_http: NonZeroUsize,
+    /// Requests to `/publish` at the same time; more are answered 503.
+    pub max_publishing: NonZeroUsize,
+    /// The body of one `/publish` that is one JSON value, in bytes.
+    pub max_body_bytes: usize,
+    /// The body of one `/publish` that is a stream of lines, in bytes.
+    pub max_stream_bytes: usize,
+    /// One line of such a stream, in bytes.
+    pub max_line_bytes: usize,
+    /// Inputs of one `/publish`: elements of the array, or lines of the stream.
+    pub max_inputs: usize,
+}
+
+/// How long something may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From accepting, or from the answer before, to the end of a request's head.
+    pub head: Duration,
+    /// For the body of one request that is one JSON value.
+    pub body: Duration,
+    /// For a whole stream of lines to arrive.
+    pub stream: Duration,
+    /// For the service behind to answer one question; past it the answer is 504.
+    pub answer: Duration,
+    /// For one byte of an answer to be taken by the peer's side of the connection.
+    pub write: Duration,
+    /// For requests in flight to be finished once the entry is stopped.
+    pub drain: Duration,
+}

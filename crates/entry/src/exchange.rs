@@ -1,0 +1,87 @@
+//! One request and its answer: what hyper calls. A thin layer round the routes.
+//!
+//! It says where a request comes from, checks a WebSocket handshake before the routes see it, answers the platform's
+//! probe, closes connections when there is no room, and writes the access log. Of a request's headers and query nothing
+//! is ever logged: they may hold credentials.
+
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
+
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::{body::Incoming, service::Service as HyperService};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tracing::{Level, debug, enabled};
+use warp::filters::BoxedFilter;
+
+use crate::{
+    Service,
+    answer::Response,
+    operations::Evidence,
+    routes::{self, Caller, Shared},
+    upgrade::{self, Handshake, Slot},
+};
+
+/// The answer to a request, on its way.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// All routes as one function. Made once, shared by all connections.
+pub(crate) type Routes = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
+
+/// Makes one function of the routes.
+pub(crate) fn serve(routes: BoxedFilter<(Response,)>) -> Routes {
+    let service = TowerToHyperService::new(warp::service(routes));
+    Arc::new(move |request| Box::pin(service.call(request)))
+}
+
+/// What one connection needs to answer requests.
+#[derive(Clone)]
+pub(crate) struct Exchange<S: Service> {
+    pub(crate) routes: Routes,
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) peer: SocketAddr,
+    /// Where an accepted handshake leaves who was admitted.
+    pub(crate) slot: Slot<S::Permit>,
+    /// A place for each connection that speaks HTTP.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let evidence = Evidence {
+            peer: self.peer.ip(),
+            target: request.uri().authority().map(http::uri::Authority::as_str),
+            headers: request.headers(),
+        };
+        let caller = Caller { operator: self.shared.config.operations.judge(evidence) };
+        let handshake = upgrade::is_meant(request.headers())
+            .then(|| Arc::new(Handshake::read(&request, self.peer, self.slot.clone())));
+        let line = enabled!(Level::DEBUG).then(|| format!("{} {}", request.method(), request.uri().path()));
+        let probe = routes::probe(request.headers());
+        request.extensions_mut().insert(caller);
+        if let Some(handshake) = handshake {
+            request.extensions_mut().insert(handshake);
+        }
+        let answer = probe.is_none().then(|| (self.routes)(request));
+        let peer = self.peer;
+        let places = Arc::clone(&self.places);
+        Box::pin(async move {
+            let mut response = match (probe, answer) {
+                (Some(probe), _) => probe,
+                (None, Some(answer)) => answer.await?,
+                (None, None) => Response::default(),
+            };
+            // No place is free: whoever has been answered makes room.
+            if places.available_permits() == 0 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if let Some(line) = line {
+                debug!(%peer, status = response.status().as_u16(), "{line}");
+            }
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers that say no: one JSON shape for all of them, `{"error":{"code","message","hint"}}`.
+//!
+//! What WebSocket commands and HTTP requests can both get wrong is a [`Refusal`] of the protocol; what only HTTP can get
+//! wrong is a [`Fault`]. Both become a [`Rejection`]. A peer's mistake is never a 500.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use standpipe_protocol::{ErrorCode, Json, Refusal};
+
+use crate::answer::{self, Response};
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $text:literal, $status:ident;)+) => {
+        /// What only an HTTP request can get wrong. With [`ErrorCode`], all values of `error.code`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Fault { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Fault {
+            /// All of them, for the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code as it stands in the answer.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The status of the answer.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            /// What it means, for the documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii()),+ }
+            }
+        }
+    };
+}
+
+faults! {
+    /// The body broke off, or is not framed as HTTP says.
+    BadBody => "BAD_BODY", BAD_REQUEST;
+    /// The request is not the WebSocket handshake of RFC 6455 §4.2.1.
+    BadHandshake => "BAD_HANDSHAKE", BAD_REQUEST;
+    /// The path does not take this method; `Allow` names those that it takes.
+    MethodNotAllowed => "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
+    /// The request did not arrive in time.
+    RequestTimeout => "REQUEST_TIMEOUT", REQUEST_TIMEOUT;
+    /// The body, one line of it, or the number of its inputs is over the limit.
+    PayloadTooLarge => "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE;
+    /// The body is of a type, or in an encoding, that is not taken here.
+    UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE", UNSUPPORTED_MEDIA_TYPE;
+    /// Only a WebSocket handshake of version 13 is answered here.
+    UpgradeRequired => "UPGRADE_REQUIRED", UPGRADE_REQUIRED;
+    /// The server did not find the answer in time.
+    AnswerTimeout => "ANSWER_TIMEOUT", GATEWAY_TIMEOUT;
+}
+
+/// How long a client that was turned away for want of room waits, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// How long a client waits that comes to a server about to be replaced, in seconds.
+const RETRY_AFTER_DRAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// A request that is not followed, on its way to becoming an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Rejection(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    status: StatusCode,
+    error: Body,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    detail: Option<(&'static str, Json)>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Body {
+    code: &'static str,
+    message: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<Cow<'static, str>>,
+}
+
+impl Rejection {
+    /// What HTTP got wrong, in the words of `message`.
+    pub(crate) fn new(fault: Fault, message: impl Into<Cow<'static, str>>) -> Self {
+        let error = Body { code: fault.as_str(), message: message.into(), hint: None };
+        Self::of(fault.status(), error)
+    }
+
+    fn of(status: StatusCode, error: Body) -> Self {
+        Self(Box::new(Parts { status, error, headers: Vec::new(), detail: None }))
+    }
+
+    /// 405, with the methods that would be right.
+    pub(crate) fn method(method: &Method, allowed: &'static str) -> Self {
+        let message = format!("this path does not take {}", clip(method.as_str()));
+        Self::new(Fault::MethodNotAllowed, message)
+            .hint(format!("it takes {allowed}"))
+            .header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// The same, saying what would be right.
+    pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.error.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, with a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// The same, with one more field beside `error`.
+    pub(crate) fn detail(mut self, field: &'static str, value: Json) -> Self {
+        self.0.detail = Some((field, value));
+        self
+    }
+
+    /// The body of the answer.
+    pub(crate) fn json(&self) -> String {
+        // Invariant: texts only, which cannot fail to be written.
+        let error = serde_json::to_string(&self.0.error).unwrap_or_default();
+        match &self.0.detail {
+            Some((field, value)) => format!(r#"{{"error":{error},"{field}":{}}}"#, value.as_str()),
+            None => format!(r#"{{"error":{error}}}"#),
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) fn into_response(self) -> Response {
+        let mut response = answer::json(self.0.status, self.json());
+        for (name, value) in self.0.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { code, message, hint, id: _ } = refusal;
+        let error = Body { code: code.as_str(), message: message.into(), hint: hint.map(Cow::Owned) };
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let rejection = Self::of(status, error);
+        match code {
+            ErrorCode::Draining => rejection.header(header::RETRY_AFTER, RETRY_AFTER_DRAIN),
+            ErrorCode::OverCapacity => rejection.header(header::RETRY_AFTER, RETRY_AFTER),
+            // RFC 9110 §11.6.1: a 401 names at least one scheme that would do.
+            ErrorCode::Unauthorized => {
+                rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"standpipe\""))
+            }
+            _ => rejection,
+        }
+    }
+}
+
+/// As much of a peer's text as an answer repeats.
+pub(crate) fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rejection_has_the_one_shape() {
+        let fault = Rejection::new(Fault::PayloadTooLarge, "too \"much\"").hint("send less");
+        assert_eq!(
+            fault.json(),
+            r#"{"error":{"code":"PAYLOAD_TOO_LARGE","message":"too \"much\"","hint":"send less"}}"#
+        );
+        let refusal = Rejection::from(Refusal::new(ErrorCode::NotFound, "gone"));
+        assert_eq!(
+            refusal.detail("routes", Json::written("[]")).json(),
+            r#"{"error":{"code":"NOT_FOUND","message":"gone"},"routes":[]}"#
+        );
+    }
+
+    #[test]
+    fn no_code_of_http_is_a_code_of_the_protocol_and_none_is_a_500() {
+        for fault in Fault::ALL {
+            assert!(ErrorCode::ALL.iter().all(|code| code.as_str() != fault.as_str()), "{fault:?}");
+            assert_ne!(fault.status(), StatusCode::INTERNAL_SERVER_ERROR, "{fault:?}");
+            assert!(!fault.meaning().is_empty());
+        }
+    }
+
+    #[test]
+    fn who_is_turned_away_is_told_when_to_come_back() {
+        for (code, seconds) in [(ErrorCode::Draining, "1"), (ErrorCode::OverCapacity, "5")] {
+            let response = Rejection::from(Refusal::new(code, "…")).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
+    }
+}

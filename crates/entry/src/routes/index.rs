@@ -1,0 +1,42 @@
+//! `GET /`: what this is, and where to go from here.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Serialize;
+use standpipe_protocol::PROTOCOL;
+use warp::{Filter, filters::BoxedFilter};
+
+use super::{Call, GET, ROUTES, Shared, call};
+use crate::{
+    Service,
+    answer::{self, Response},
+    rejection::Rejection,
+};
+
+#[derive(Serialize)]
+struct Index {
+    name: &'static str,
+    version: &'static str,
+    protocol: u32,
+    routes: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    method: &'static str,
+    path: &'static str,
+    about: &'static str,
+}
+
+pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,)> {
+    warp::path::end().and(call(shared)).map(|call: Call<S>| answer::of(index(&call))).boxed()
+}
+
+fn index<S: Service>(call: &Call<S>) -> Result<Response, Rejection> {
+    call.only(GET)?;
+    let lines = ROUTES.iter().map(|&(method, path, about)| Line { method, path, about });
+    let index =
+        Index { name: "standpipe", version: env!("CARGO_PKG_VERSION"), protocol: PROTOCOL, routes: lines.collect() };
+    Ok(answer::json(StatusCode::OK, serde_json::to_string(&index).unwrap_or_default()))
+}

@@ -1,0 +1,92 @@
+//! The routes that become a WebSocket: `/ws`, `/ws/{topic}`, and `/` with an upgrade header.
+//!
+//! In this order a request is turned away: it is no handshake (400, 426), its page may not (403), its URL asks for what
+//! cannot be (4xx), there is no room (503). To a page, what is wrong with the URL is said on the socket instead: see
+//! [`Admitted::query`].
+
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use standpipe_protocol::{ErrorCode, Refusal};
+use standpipe_selection::Query;
+use warp::{Filter, filters::BoxedFilter, path::Tail};
+
+use super::{Call, GET, Shared, call, query};
+use crate::{
+    Service,
+    answer::{self, Response},
+    rejection::Rejection,
+    upgrade::{self, Admitted, Handshake},
+};
+
+/// A handshake, as it stands in the extensions of a request that means to be one.
+type Extension<S> = Arc<Handshake<<S as Service>::Permit>>;
+
+pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,)> {
+    let ws = warp::path("ws")
+        .and(warp::path::tail())
+        .and(warp::ext::optional::<Extension<S>>())
+        .and(call(shared))
+        .and(query())
+        .map(|topic: Tail, handshake: Option<Extension<S>>, call: Call<S>, query: String| {
+            let opened = match handshake {
+                Some(handshake) => open(&call.shared, &handshake, topic.as_str(), &query),
+                None => Err(call.only(GET).err().unwrap_or_else(upgrade::required)),
+            };
+            answer::of(opened)
+        });
+    // Without a handshake, `/` is the index: the next route.
+    let root = warp::path::end().and(warp::ext::get::<Extension<S>>()).and(call(shared)).and(query()).map(
+        |handshake: Extension<S>, call: Call<S>, query: String| answer::of(open(&call.shared, &handshake, "", &query)),
+    );
+    ws.or(root).unify().boxed()
+}
+
+/// Opens the socket, or says why not.
+fn open<S: Service>(
+    shared: &Shared<S>,
+    handshake: &Handshake<S::Permit>,
+    topic: &str,
+    query: &str,
+) -> Result<Response, Rejection> {
+    let headers = handshake.outcome.clone()?;
+    let offer = &handshake.offer;
+    if let Some(origin) = &offer.origin {
+        shared.config.origins.judge(origin, offer.host.as_deref())?;
+    }
+    let query = parse(shared, topic, query);
+    if let (Err(refusal), None) = (&query, &offer.origin) {
+        return Err(refusal.clone().into());
+    }
+    if shared.stop.is_cancelled() {
+        return Err(Refusal::new(ErrorCode::Draining, "the server is going away")
+            .hint("another one will answer")
+            .into());
+    }
+    let permit = shared.service.admit(offer.peer)?;
+    let mut offer = offer.clone();
+    let in_url = query.as_ref().ok().and_then(|query| query.access_token.clone());
+    Ok(handshake.accept(
+        headers,
+        Admitted {
+            permit,
+            peer: offer.peer,
+            query,
+            credential: offer.credential.take().or(in_url),
+            request_id: offer.request_id,
+            user_agent: offer.user_agent,
+            origin: offer.origin,
+        },
+    ))
+}
+
+/// What the URL asks for. No source declares parameters so far, so none is known.
+fn parse<S: Service>(shared: &Shared<S>, topic: &str, query: &str) -> Result<Query, Refusal> {
+    let topic = percent_decode_str(topic).decode_utf8().map_err(|_| {
+        Refusal::new(ErrorCode::InvalidTopic, "the topic in the path is not UTF-8").hint("percent-encode UTF-8 bytes")
+    })?;
+    let topic = (!topic.is_empty()).then_some(topic.as_ref());
+    let query = Query::parse(query, topic, &[], &shared.config.bounds)?;
+    shared.service.check(&query)?;
+    Ok(query)
+}

@@ -1,0 +1,245 @@
+//! The WebSocket handshake: what makes a request one, what is answered, and what is handed on (RFC 6455 §4.2).
+//!
+//! tungstenite checks the request and makes the 101; the subprotocol rules are ours. No extension is ever accepted.
+//! What the socket is to deliver is read from the URL by `selection`, and decided on in [`crate::routes`].
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use hyper::body::Body;
+use standpipe_protocol::{Refusal, SUBPROTOCOL, command::Secret};
+use standpipe_selection::Query;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::server::create_response_with_body};
+
+use crate::{
+    answer::Response,
+    operations::{bearer, only},
+    rejection::{Fault, Rejection, clip},
+};
+
+/// A subprotocol of this form is a credential: browsers can send no header, but they can name subprotocols.
+const CREDENTIAL_PREFIX: &str = "standpipe.auth.";
+
+/// As much of `User-Agent`, `Origin` and `X-Actor-Request-ID` as is kept, in characters.
+const MAX_TEXT_CHARS: usize = 256;
+
+/// An accepted WebSocket, right behind its 101.
+#[derive(Debug)]
+pub struct Upgrade<P> {
+    /// The socket. Nothing of HTTP is left on it.
+    pub stream: TcpStream,
+    /// What the client sent right behind its request: the beginning of its first frames. Mostly empty.
+    pub early: Bytes,
+    /// See [`Admitted`].
+    pub admitted: Admitted<P>,
+}
+
+/// Who was let in, and what for. Owns its memory: nothing of the request's buffers is kept.
+#[derive(Debug)]
+pub struct Admitted<P> {
+    /// The place that [`crate::Service::admit`] gave.
+    pub permit: P,
+    /// The other end of the TCP connection.
+    pub peer: SocketAddr,
+    /// What the URL asks for. An error is what a browser has to be told on the socket, because it cannot read the body
+    /// of a failed handshake: the socket was accepted for that alone.
+    pub query: Result<Query, Refusal>,
+    /// The credential, from `Authorization`, else from a subprotocol, else from `access_token`.
+    pub credential: Option<Secret>,
+    /// `X-Actor-Request-ID`: the hosting platform's name for this request.
+    pub request_id: Option<String>,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// `Origin`: present if and only if a web page opened the socket.
+    pub origin: Option<String>,
+}
+
+/// A request that wants to become a socket, on its way through the routes to [`crate::connection`].
+#[derive(Debug)]
+pub(crate) struct Handshake<P> {
+    /// The 101's headers, or why there will be none.
+    pub(crate) outcome: Result<HeaderMap, Rejection>,
+    /// What the client offered beside the handshake.
+    pub(crate) offer: Offer,
+    slot: Slot<P>,
+}
+
+/// What a client says of itself in a handshake.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) peer: SocketAddr,
+    pub(crate) credential: Option<Secret>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) origin: Option<String>,
+    pub(crate) host: Option<String>,
+}
+
+/// Where a route leaves who was admitted, and where the connection finds it once the 101 is written.
+#[derive(Debug)]
+pub(crate) struct Slot<P>(Arc<Mutex<Option<Admitted<P>>>>);
+
+impl<P> Slot<P> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+
+    /// Whoever was admitted, once.
+    pub(crate) fn take(&self) -> Option<Admitted<P>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn fill(&self, admitted: Admitted<P>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(admitted);
+    }
+}
+
+impl<P> Clone for Slot<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Whether the request means to open a WebSocket, rightly or wrongly.
+pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
+    let names_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    headers.get_all(header::UPGRADE).iter().any(names_websocket) || headers.contains_key(header::SEC_WEBSOCKET_KEY)
+}
+
+impl<P> Handshake<P> {
+    /// Checks the handshake of `request`, which came from `peer`.
+    pub(crate) fn read<B: Body>(request: &Request<B>, peer: SocketAddr, slot: Slot<P>) -> Self {
+        let headers = request.headers();
+        let protocols = Protocols::read(headers);
+        let text = |value: Option<&HeaderValue>| {
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_TEXT_CHARS).collect())
+        };
+        let offer = Offer {
+            peer,
+            credential: bearer(headers).map(|token| Secret(token.to_owned())).or_else(|| protocols.credential.clone()),
+            request_id: text(headers.get("x-actor-request-id")),
+            user_agent: text(headers.get(header::USER_AGENT)),
+            origin: text(headers.get(header::ORIGIN)),
+            host: only(headers, &header::HOST).map(str::to_owned),
+        };
+        Self { outcome: outcome(request, &protocols), offer, slot }
+    }
+
+    /// The 101; the connection becomes a socket as soon as it is written.
+    pub(crate) fn accept(&self, headers: HeaderMap, admitted: Admitted<P>) -> Response {
+        self.slot.fill(admitted);
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// The headers of the 101, or why there will be none.
+fn outcome<B: Body>(request: &Request<B>, protocols: &Protocols) -> Result<HeaderMap, Rejection> {
+    let checked = create_response_with_body(&with_one_connection_line(request), || ());
+    let (parts, ()) = checked.map_err(|error| rejection(request, &error))?.into_parts();
+    if !request.body().is_end_stream() {
+        return Err(Rejection::new(Fault::BadHandshake, "a WebSocket handshake has no body"));
+    }
+    let mut headers = parts.headers;
+    if protocols.ours {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    } else if let Some(other) = &protocols.other {
+        let what = if other.is_empty() { "only a credential".to_owned() } else { format!("only `{other}`") };
+        return Err(Rejection::new(Fault::BadHandshake, format!("the client offers no known subprotocol, {what}"))
+            .hint(format!("offer `{SUBPROTOCOL}` too, or no subprotocol at all")));
+    }
+    Ok(headers)
+}
+
+/// The head of `request` with its `Connection` lines joined: tungstenite looks at the first one alone, while RFC 9110
+/// §5.3 gives several the meaning of one list.
+fn with_one_connection_line<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.version_mut() = request.version();
+    let headers = head.headers_mut();
+    for name in [header::UPGRADE, header::SEC_WEBSOCKET_VERSION, header::SEC_WEBSOCKET_KEY] {
+        if let Some(value) = request.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let lines: Vec<&[u8]> = request.headers().get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..])) {
+        headers.insert(header::CONNECTION, joined);
+    }
+    head
+}
+
+fn rejection<B>(request: &Request<B>, error: &tungstenite::Error) -> Rejection {
+    const VERSION: HeaderValue = HeaderValue::from_static("13");
+    let tungstenite::Error::Protocol(error) = error else {
+        return Rejection::new(Fault::BadHandshake, "the request is no WebSocket handshake");
+    };
+    let bad = |message: &'static str| Rejection::new(Fault::BadHandshake, message);
+    match error {
+        ProtocolError::WrongHttpMethod => Rejection::method(request.method(), "GET"),
+        ProtocolError::WrongHttpVersion => bad("a WebSocket handshake needs HTTP/1.1"),
+        ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader => required(),
+        ProtocolError::MissingSecWebSocketVersionHeader => {
+            let version = request.headers().get(header::SEC_WEBSOCKET_VERSION);
+            let told = version.map_or("none".to_owned(), |v| clip(&String::from_utf8_lossy(v.as_bytes())));
+            required_with(format!("only version 13 of WebSocket is spoken here, the request names {told}"))
+                .header(header::SEC_WEBSOCKET_VERSION, VERSION)
+        }
+        ProtocolError::MissingSecWebSocketKey => bad("the handshake has no `Sec-WebSocket-Key`"),
+        ProtocolError::InvalidSecWebSocketKey => {
+            bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes (RFC 6455 §4.1)")
+        }
+        _ => bad("the request is no WebSocket handshake"),
+    }
+}
+
+/// 426: only a WebSocket handshake is answered here, and this is none.
+pub(crate) fn required() -> Rejection {
+    required_with("only a WebSocket handshake is answered here".to_owned()).hint(
+        "open a WebSocket; if you do, a proxy in between dropped its headers: it has to pass on \
+         `Connection: Upgrade` and `Upgrade: websocket`",
+    )
+}
+
+fn required_with(message: String) -> Rejection {
+    // RFC 9110 §15.5.22: a 426 names the protocol in `Upgrade`, and §7.8: `Upgrade` goes with `Connection: Upgrade`.
+    Rejection::new(Fault::UpgradeRequired, message)
+        .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+        .header(header::CONNECTION, HeaderValue::from_static("Upgrade"))
+}
+
+/// The subprotocols that a client offers.
+#[derive(Debug, Default)]
+struct Protocols {
+    /// Ours is among them.
+    ours: bool,
+    /// The first that is not ours; empty if it is a credential, which nothing may show.
+    other: Option<String>,
+    credential: Option<Secret>,
+}
+
+impl Protocols {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut protocols = Self::default();
+        let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+        for name in lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
+            if name == SUBPROTOCOL {
+                protocols.ours = true;
+            } else if let Some(token) = name.strip_prefix(CREDENTIAL_PREFIX) {
+                protocols.credential.get_or_insert_with(|| Secret(token.to_owned()));
+                protocols.other.get_or_insert_default();
+            } else if protocols.other.as_deref().is_none_or(str::is_empty) {
+                protocols.other = Some(clip(name));
+            }
+        }
+        protocols
+    }
+}

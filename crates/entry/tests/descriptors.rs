@@ -1,0 +1,36 @@
+//! A server that has run out of file descriptors. A process of its own, because the limit is the process's.
+
+#[cfg(test)]
+#[path = "http/support.rs"]
+#[expect(dead_code, reason = "shared with the other tests; this one needs a part")]
+mod support;
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use tokio::net::TcpStream;
+
+    use super::support::{Server, within};
+
+    #[tokio::test]
+    async fn a_server_out_of_descriptors_keeps_its_clients_and_recovers() {
+        let server = Server::start();
+        let mut inside = server.connect().await;
+        inside.send("GET /live HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(inside.reply().await.status, 200);
+
+        let before = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: before.maximum }).unwrap();
+        let mut crowd = Vec::new();
+        while let Ok(stream) = within(TcpStream::connect(server.address)).await {
+            crowd.push(stream);
+        }
+        assert!(crowd.len() > 8);
+        // Not one descriptor is left: what still waits at the door cannot be accepted.
+        inside.send("GET /status HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(inside.reply().await.status, 200, "who is inside is not affected");
+
+        drop(crowd);
+        assert_eq!(within(server.get("/live")).await.status, 200, "and then the door opens again");
+    }
+}

@@ -1,0 +1,340 @@
+//! A small service behind the real entry, and a client that writes and reads bytes.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use standpipe_entry::{
+    Config, Deadlines, Limits, Listener, Operations, Origins, Published, Readiness, Service, Upgrade, config::Socket,
+};
+use standpipe_protocol::{ConnectionId, ErrorCode, Json, Refusal};
+use standpipe_selection::Bounds;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Longer than anything here takes; what exceeds it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The one connection that the service knows.
+pub(crate) const KNOWN: &str = "c00000000000000ff";
+
+/// What [`House`] gives to those it admits. Counts them.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _count: Arc<()>,
+}
+
+/// The service: says fixed things, and hands every socket to the test.
+pub(crate) struct House {
+    sockets: mpsc::Sender<Upgrade<Place>>,
+    places: Arc<()>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) is_full: AtomicBool,
+    /// Whether `status` never answers.
+    pub(crate) hangs: AtomicBool,
+    seq: AtomicU64,
+    pub(crate) batches: Mutex<Vec<usize>>,
+}
+
+impl House {
+    pub(crate) fn admitted(&self) -> usize {
+        Arc::strong_count(&self.places) - 1
+    }
+}
+
+impl Service for House {
+    type Permit = Place;
+
+    fn check(&self, _: &standpipe_selection::Query) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn admit(&self, _: std::net::SocketAddr) -> Result<Place, Refusal> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Refusal::new(ErrorCode::Draining, "draining"));
+        }
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(Refusal::new(ErrorCode::OverCapacity, "full"));
+        }
+        Ok(Place { _count: Arc::clone(&self.places) })
+    }
+
+    async fn serve(&self, upgrade: Upgrade<Place>) {
+        let _ = self.sockets.send(upgrade).await;
+    }
+
+    async fn ready(&self) -> Readiness {
+        if self.draining.load(Ordering::Relaxed) {
+            Readiness::NotReady(Json::written(r#"{"ready":false}"#))
+        } else {
+            Readiness::Ready(Json::written(r#"{"ready":true}"#))
+        }
+    }
+
+    async fn status(&self) -> Json {
+        if self.hangs.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+        Json::written(r#"{"connections":1}"#)
+    }
+
+    async fn metrics(&self) -> String {
+        "standpipe_up 1\n".to_owned()
+    }
+
+    async fn connections(&self) -> Json {
+        Json::written(format!(r#"[{{"id":"{KNOWN}"}}]"#))
+    }
+
+    async fn connection(&self, id: ConnectionId) -> Option<Json> {
+        (id.to_string() == KNOWN).then(|| Json::written(format!(r#"{{"id":"{KNOWN}"}}"#)))
+    }
+
+    async fn close(&self, id: ConnectionId) -> Result<(), Refusal> {
+        if id.to_string() == KNOWN { Ok(()) } else { Err(Refusal::new(ErrorCode::NotFound, "no such connection")) }
+    }
+
+    async fn sources(&self) -> Json {
+        Json::written(r#"[{"name":"in"}]"#)
+    }
+
+    /// `"dup"`, `"odd"` and `"hang"` are what they say; all else is accepted.
+    async fn publish(&self, source: Option<&str>, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+        if let Some(unknown) = source.filter(|name| *name != "in") {
+            return Err(Refusal::new(ErrorCode::NotFound, format!("there is no source `{unknown}`")));
+        }
+        self.batches.lock().unwrap().push(inputs.len());
+        let mut published = Vec::new();
+        for input in inputs {
+            published.push(match input.as_str() {
+                "\"dup\"" => Published::Duplicate,
+                "\"odd\"" => Published::Unmapped { why: "no output".to_owned() },
+                "\"hang\"" => pending().await,
+                _ => Published::Accepted { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1 },
+            });
+        }
+        Ok(published)
+    }
+
+    async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A running entry.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) house: Arc<House>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tracker: TaskTracker,
+    sockets: mpsc::Receiver<Upgrade<Place>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With a changed configuration.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let listener = Listener::bind(config).unwrap();
+        let address = listener.address();
+        let (sender, sockets) = mpsc::channel(64);
+        let house = Arc::new(House {
+            sockets: sender,
+            places: Arc::default(),
+            draining: AtomicBool::default(),
+            is_full: AtomicBool::default(),
+            hangs: AtomicBool::default(),
+            seq: AtomicU64::default(),
+            batches: Mutex::default(),
+        });
+        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let run = {
+            let (house, tracker, stop) = (Arc::clone(&house), tracker.clone(), stop.clone());
+            async move { listener.run(house, &tracker, stop).await }
+        };
+        tracker.spawn(run);
+        Self { address, house, stop, tracker, sockets }
+    }
+
+    pub(crate) async fn connect(&self) -> Raw {
+        Raw { stream: within(TcpStream::connect(self.address)).await.unwrap(), read: Vec::new() }
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Reply {
+        let mut raw = self.connect().await;
+        raw.send(request).await;
+        raw.reply().await
+    }
+
+    /// `GET path` as a program on this machine sends it.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)).await
+    }
+
+    /// The next socket that the service was given.
+    pub(crate) async fn socket(&mut self) -> Upgrade<Place> {
+        within(self.sockets.recv()).await.unwrap()
+    }
+
+    /// Whether the service has been given no socket.
+    pub(crate) fn has_no_socket(&mut self) -> bool {
+        self.sockets.try_recv().is_err()
+    }
+
+    /// Stops the entry, and waits for all its tasks.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        within(self.tracker.wait()).await;
+    }
+}
+
+pub(crate) fn config() -> Config {
+    let long = Duration::from_secs(15);
+    let many = NonZeroUsize::new(64).unwrap();
+    Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        socket: Socket { send_buffer_bytes: None, max_unsent_bytes: Some(16 * 1024) },
+        limits: Limits {
+            max_http: many,
+            max_publishing: many,
+            max_body_bytes: 1024,
+            max_stream_bytes: 64 * 1024,
+            max_line_bytes: 512,
+            max_inputs: 100,
+        },
+        deadlines: Deadlines { head: long, body: long, stream: long, answer: long, write: long, drain: long },
+        operations: Operations::Local,
+        origins: Origins::SameHost,
+        bounds: Bounds {
+            max_filter_bytes: 4096,
+            max_filter_depth: 8,
+            max_filter_nodes: 64,
+            max_set_values: 64,
+            max_subscriptions: 16,
+            max_topics_per_command: 16,
+        },
+    }
+}
+
+/// A TCP connection.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// As they stand, in order, without `date`.
+    pub(crate) head: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Raw {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn end(&mut self) {
+        within(self.stream.shutdown()).await.unwrap();
+    }
+
+    /// The next answer, with as much body as it says.
+    pub(crate) async fn reply(&mut self) -> Reply {
+        let mut reply = self.head().await;
+        let length = reply.headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        while self.read.len() < length {
+            assert!(self.fill().await, "the body broke off");
+        }
+        reply.body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
+        reply
+    }
+
+    /// The next answer without its body.
+    pub(crate) async fn head(&mut self) -> Reply {
+        let end = loop {
+            if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.fill().await, "no answer, but {:?}", String::from_utf8_lossy(&self.read));
+        };
+        let text = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let lines = text.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with("date: "));
+        let head = lines.clone().collect::<Vec<_>>().join("\n") + "\n";
+        let pairs = lines.skip(1).map(|line| line.split_once(": ").unwrap());
+        let headers = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Reply { status: text.split(' ').nth(1).unwrap().parse().unwrap(), head, headers, body: String::new() }
+    }
+
+    /// All that comes until the other side closes.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.fill().await {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    async fn fill(&mut self) -> bool {
+        // A reset after all has been said is an end, too.
+        within(self.stream.read_buf(&mut self.read)).await.unwrap_or(0) > 0
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+
+    /// `error.code`, having checked that the body has the one shape of errors.
+    pub(crate) fn code(&self) -> String {
+        let json = self.json();
+        let error = &json["error"];
+        assert_eq!(self.headers["content-type"], "application/json");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        assert!(error.as_object().unwrap().keys().all(|key| ["code", "message", "hint"].contains(&&**key)), "{json}");
+        error["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A handshake for `target`, with more headers.
+pub(crate) fn handshake(target: &str, headers: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
+/// Fails if it takes too long.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("it took too long")
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(mut is_so: impl FnMut() -> bool) {
+    within(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
