@@ -26,6 +26,7 @@ const QUEUE: usize = 4096;
 pub struct Fanout {
     log: Arc<Ring>,
     shards: Arc<[Mailbox]>,
+    failed: CancellationToken,
 }
 
 /// The way to one shard.
@@ -49,17 +50,28 @@ impl Fanout {
     ) -> (Self, mpsc::Sender<Item>) {
         let log = Arc::new(Ring::new(epoch, config));
         let shared: Arc<dyn Log> = Arc::<Ring>::clone(&log);
+        let failed = CancellationToken::new();
         let shards = (0..config.shards.max(1)).map(|_| {
             let (sender, mailbox) = mpsc::channel(MAILBOX);
             let signal = Arc::new(Signal::default());
             let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal));
-            tracker.spawn(shard.run(cancel.clone()));
+            tracker.spawn(guarded(shard.run(cancel.clone()), failed.clone()));
             Mailbox { sender, signal }
         });
         let shards = shards.collect();
         let (items, queue) = mpsc::channel(QUEUE);
-        tracker.spawn(append_all(shared, queue));
-        (Self { log, shards }, items)
+        tracker.spawn(guarded(append_all(shared, queue), failed.clone()));
+        (Self { log, shards, failed }, items)
+    }
+
+    /// Cancelled if a shard or the appender has panicked: then clients are no longer served as they should be.
+    pub fn failed(&self) -> &CancellationToken {
+        &self.failed
+    }
+
+    /// Which log the cursors of this process are in.
+    pub fn epoch(&self) -> Epoch {
+        self.log.epoch()
     }
 
     /// The log.
@@ -120,4 +132,11 @@ impl Fanout {
         }
         answers
     }
+}
+
+/// Runs `task`, and says so if it does not come to its end.
+async fn guarded(task: impl Future<Output = ()>, failed: CancellationToken) {
+    let guard = failed.drop_guard();
+    task.await;
+    guard.disarm();
 }

@@ -24,7 +24,7 @@ mod shard;
 pub use config::Config;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};
-pub use report::{Description, Report};
+pub use report::{Counters, DescribedSubscription, Description, Report};
 pub use ring::Ring;
 pub use shard::{Open, Request, SourceNews, ToShard};
 

@@ -1,6 +1,19 @@
-//! The `standpipe` binary, as a library that its tests can use.
+//! The `standpipe` server: arguments, configuration, and the layers put together.
+//!
+//! This crate decides nothing of its own about events, clients or sources. It reads what the operator wants, gives each
+//! layer its part, carries what one layer returns to the one that needs it, and ends everything in order.
 
+pub mod args;
 pub mod check;
 pub mod config;
 pub mod demo;
+mod metrics;
+mod panics;
+mod service;
+mod session;
+mod shutdown;
+pub mod tail;
 pub mod telemetry;
+pub mod wiring;
+
+pub use panics::count_panics;

@@ -1,1 +1,91 @@
-fn main() {}
+//! `standpipe`: one live source, many clients, and the pressure under control.
+
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+
+use clap::Parser as _;
+use standpipe_server::{
+    args::{Args, Command},
+    check, config, demo, tail, telemetry, wiring,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The configuration is not valid (`EX_CONFIG` of `sysexits.h`).
+const BAD_CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let ended = match Args::parse().command {
+        Command::Serve { config } => serve(&config),
+        Command::Check { config } => check_only(&config),
+        Command::Demo { listen } => show(listen),
+        Command::Tail(args) => with_runtime(1, tail::run(args)),
+    };
+    ended.unwrap_or_else(|error| {
+        complain(&format!("standpipe: {error:#}\n"));
+        ExitCode::FAILURE
+    })
+}
+
+/// `standpipe serve`: the real thing.
+fn serve(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let settings = match config::load(file, &config::Environment::of_process()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            complain(&check::report(file, &problems));
+            return Ok(ExitCode::from(BAD_CONFIGURATION));
+        }
+    };
+    start_telemetry()?;
+    with_runtime(settings.server.workers.get(), async {
+        wiring::run(settings, listening).await.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+/// `standpipe check`: says what `serve` would say, and binds nothing.
+fn check_only(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    match check::check(file, &config::Environment::of_process()) {
+        Ok(summary) => {
+            std::io::stdout().write_all(summary.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            complain(&check::report(file, &problems));
+            Ok(ExitCode::from(BAD_CONFIGURATION))
+        }
+    }
+}
+
+/// `standpipe demo`: the same server, with an exchange of its own.
+fn show(listen: Option<SocketAddr>) -> anyhow::Result<ExitCode> {
+    start_telemetry()?;
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    with_runtime(workers, async {
+        let (exchange, stop) = (TaskTracker::new(), CancellationToken::new());
+        let settings = demo::start(listen, &exchange, stop.clone()).await?;
+        let ended = wiring::run(settings, |address| format!("{}\n{}", listening(address), demo::banner(address))).await;
+        stop.cancel();
+        exchange.close();
+        exchange.wait().await;
+        ended.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+/// The first line of standard output: programs read the port from it.
+fn listening(address: SocketAddr) -> String {
+    format!("listening on http://{address}\n")
+}
+
+fn start_telemetry() -> anyhow::Result<()> {
+    telemetry::start()?;
+    standpipe_server::count_panics();
+    Ok(())
+}
+
+fn with_runtime(workers: usize, work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    runtime.block_on(work)
+}
+
+fn complain(text: &str) {
+    // There is nowhere left to say that this could not be said.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,203 @@
+//! `/metrics`: every number asked of its owner at the moment of the scrape, in Prometheus' text format.
+//!
+//! Nothing is counted here, so nothing here can drift. Names are `standpipe_<layer>_<noun>_<unit>`; labels come from closed
+//! sets: the close table, states, policies, and the sources of the configuration.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, IntCounterVec, IntGaugeVec, Opts, Registry as Exposition, TextEncoder,
+    core::{AtomicU64, GenericGauge},
+};
+use standpipe_connections::Registry;
+use standpipe_fanout::{Bounds, Report};
+use standpipe_protocol::SourceState;
+use standpipe_upstream::SourceStatus;
+
+/// All that is shown.
+pub(crate) struct Numbers<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) report: Report,
+    pub(crate) log: LogNumbers,
+    pub(crate) sources: Vec<SourceStatus>,
+    pub(crate) draining: bool,
+    pub(crate) panics: u64,
+    pub(crate) uptime: Duration,
+}
+
+/// The numbers of the log.
+pub(crate) struct LogNumbers {
+    pub(crate) bounds: Bounds,
+    pub(crate) bytes: usize,
+    pub(crate) topics: usize,
+    pub(crate) age: Duration,
+}
+
+/// Renders `numbers`.
+pub(crate) fn render(numbers: &Numbers<'_>) -> String {
+    let page = Page(Exposition::new());
+    // The names are constants and distinct: a test renders the page once, so this cannot fail later.
+    if let Err(error) = fill(&page, numbers) {
+        tracing::error!(%error, "metrics could not be put together");
+    }
+    let mut text = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&page.0.gather(), &mut text) {
+        tracing::error!(%error, "metrics could not be written");
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
+    let Numbers { registry, report, log, sources, draining, panics, uptime } = numbers;
+    page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
+    page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
+    page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
+    page.gauge("process_draining", "1 while the server says goodbye.", u64::from(*draining))?;
+
+    page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
+    page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
+    page.gauge("connections_queue_bytes", "Bytes that wait for clients.", report.queue_bytes)?;
+    page.counter("connections_opened_total", "WebSocket connections ever opened.", registry.opened())?;
+    let closed: Vec<_> = registry.closed().map(|(reason, n)| (reason.name(), n)).collect();
+    page.labelled_counter("connections_closed_total", "Connections that ended, by reason.", "reason", &closed)?;
+    page.gauge("selection_subscriptions", "Subscriptions of all open connections.", report.subscriptions)?;
+
+    let counters = &report.counters;
+    page.gauge("fanout_pulling", "Connections that read the log at a cursor of their own.", report.pulling)?;
+    page.gauge("fanout_lag_events", "How far the last shard is behind the head of the log.", report.lag)?;
+    page.counter(
+        "fanout_dispatched_total",
+        "Events matched against the index, summed over shards.",
+        counters.dispatched,
+    )?;
+    page.counter("fanout_pulled_total", "Deliveries read from the log for one client.", counters.pulled)?;
+    let overflows: Vec<_> = counters.overflows.0.iter().map(|(policy, n)| (*policy, *n)).collect();
+    page.labelled_counter("fanout_overflows_total", "Clients that did not keep up, by policy.", "policy", &overflows)?;
+    let gaps: Vec<_> = counters.gaps.0.iter().map(|(reason, n)| (*reason, *n)).collect();
+    page.labelled_counter("fanout_gaps_total", "Gaps told to clients, by reason.", "reason", &gaps)?;
+
+    let tally = &report.totals.tally;
+    page.counter("ledger_matched_total", "Events evaluated true, once for each connection.", tally.matched)?;
+    page.counter("ledger_written_total", "Of these, fully written to a socket.", report.totals.written)?;
+    page.counter("ledger_confirmed_total", "Of these, proven to have been received.", tally.confirmed)?;
+    page.counter("ledger_conflated_total", "Replaced in a queue by a newer event of their key.", tally.conflated)?;
+    page.counter("ledger_skipped_total", "Told to a client as a gap.", tally.skipped)?;
+    page.counter("ledger_unconfirmed_total", "Not proven when their connection closed.", tally.unconfirmed)?;
+    page.gauge("ledger_in_flight", "Queued or written, not yet proven.", tally.in_flight)?;
+    let help = "Events for which the ledger does not balance. Always 0, or there is a bug.";
+    page.gauge("ledger_difference", help, report.totals.difference)?;
+
+    page.gauge("log_head", "The last seq.", log.bounds.head)?;
+    page.gauge("log_floor", "The first seq that is held.", log.bounds.floor)?;
+    page.gauge("log_bytes", "Memory that the log's events take.", log.bytes as u64)?;
+    page.gauge("log_topics", "Topics that the log holds events of.", log.topics as u64)?;
+    page.gauge("log_age_seconds", "How long the oldest event has been held.", log.age.as_secs())?;
+    fill_sources(page, sources)
+}
+
+fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
+    type Number = fn(&SourceStatus) -> u64;
+    let totals: [(&str, &str, Number); 6] = [
+        ("upstream_frames_total", "Frames received.", |s| s.frames),
+        ("upstream_bytes_total", "Their bytes.", |s| s.bytes),
+        ("upstream_events_total", "Events put into the log.", |s| s.events),
+        ("upstream_duplicates_total", "Events dropped because their id had come before.", |s| s.duplicates),
+        ("upstream_unmapped_total", "Frames and outputs that could not become events.", |s| s.unmapped),
+        ("upstream_reconnects_total", "Attempts to connect after the first.", |s| s.reconnects),
+    ];
+    for (name, help, number) in totals {
+        let values: Vec<_> = sources.iter().map(|source| (&*source.name, number(source))).collect();
+        page.labelled_counter(name, help, "source", &values)?;
+    }
+    let state = page.gauges("upstream_state", "1 for the state that the source is in.", &["source", "state"])?;
+    let errors = page.counters("upstream_errors_total", "Faults of a source, by kind.", &["source", "kind"])?;
+    for source in sources {
+        for one in SourceState::ALL {
+            state.with_label_values(&[&source.name, one.as_str()]).set(i64::from(source.state == one));
+        }
+        for (kind, n) in &source.errors {
+            errors.with_label_values(&[&*source.name, kind.as_str()]).inc_by(*n);
+        }
+    }
+    Ok(())
+}
+
+/// One page in the making.
+struct Page(Exposition);
+
+impl Page {
+    fn gauge(&self, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+        let gauge = GenericGauge::<AtomicU64>::with_opts(opts(name, help))?;
+        gauge.set(value);
+        self.0.register(Box::new(gauge))
+    }
+
+    fn counter(&self, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
+        let counter = prometheus::IntCounter::with_opts(opts(name, help))?;
+        counter.inc_by(value);
+        self.0.register(Box::new(counter))
+    }
+
+    fn labelled_gauge(&self, name: &str, help: &str, label: &str, values: &[(&str, i64)]) -> prometheus::Result<()> {
+        let gauges = self.gauges(name, help, &[label])?;
+        for (word, value) in values {
+            gauges.with_label_values(&[word]).set(*value);
+        }
+        Ok(())
+    }
+
+    fn labelled_counter(&self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> prometheus::Result<()> {
+        let counters = self.counters(name, help, &[label])?;
+        for (word, value) in values {
+            counters.with_label_values(&[word]).inc_by(*value);
+        }
+        Ok(())
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(opts(name, help), labels)?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(opts(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("standpipe_{name}"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_on_the_page_once_with_its_help() {
+        let registry = Registry::default();
+        let numbers = Numbers {
+            registry: &registry,
+            report: Report { queue_bytes: 77, ..Report::default() },
+            log: LogNumbers { bounds: Bounds { floor: 3, head: 9 }, bytes: 1, topics: 2, age: Duration::from_secs(5) },
+            sources: Vec::new(),
+            draining: false,
+            panics: 0,
+            uptime: Duration::from_secs(1),
+        };
+        let page = render(&numbers);
+        for line in [
+            "standpipe_connections_queue_bytes 77",
+            "standpipe_connections_closed_total{reason=\"SLOW_CONSUMER\"} 0",
+            "standpipe_fanout_overflows_total{policy=\"skip\"} 0",
+            "standpipe_ledger_difference 0",
+            "standpipe_log_head 9",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} in\n{page}");
+        }
+        let helps = page.lines().filter(|line| line.starts_with("# HELP standpipe_")).count();
+        assert!(helps > 25, "{page}");
+    }
+}

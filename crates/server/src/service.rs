@@ -1,0 +1,215 @@
+//! What the routes show and forward, answered by those who own it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use dashmap::DashMap;
+use standpipe_connections::Closing;
+use standpipe_entry::{Published, Readiness, Service, Upgrade};
+use standpipe_fanout::Log as _;
+use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Json, Refusal, SourceState};
+use standpipe_selection::Query;
+use standpipe_upstream::{self as upstream, Upstream};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::{self, LogNumbers, Numbers},
+    panics,
+    session::{Sessions, unix_ms},
+};
+
+/// The server behind the routes.
+pub(crate) struct Standpipe {
+    pub(crate) sessions: Sessions,
+    pub(crate) upstream: Upstream,
+    pub(crate) places: Places,
+    /// Cancelled when the drain begins.
+    pub(crate) draining: CancellationToken,
+    pub(crate) started: Instant,
+    pub(crate) started_at: u64,
+}
+
+/// The room for connections: in all, and for each address.
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    max: usize,
+    per_ip: Option<usize>,
+    by_ip: Arc<DashMap<IpAddr, usize>>,
+}
+
+/// The place of one connection; given back when dropped.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    ip: Option<(IpAddr, Arc<DashMap<IpAddr, usize>>)>,
+}
+
+impl Places {
+    pub(crate) fn new(max: usize, per_ip: Option<usize>) -> Self {
+        Self { all: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max, per_ip, by_ip: Arc::default() }
+    }
+
+    fn take(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+        let full = |who: &str, max: usize| {
+            Refusal::new(ErrorCode::OverCapacity, format!("{who} has as many connections as it may have, {max}"))
+        };
+        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| full("the server", self.max))?;
+        let Some(max) = self.per_ip else { return Ok(Place { _permit: permit, ip: None }) };
+        let ip = peer.ip().to_canonical();
+        let mut held = self.by_ip.entry(ip).or_insert(0);
+        if *held >= max {
+            return Err(full("your address", max));
+        }
+        *held += 1;
+        drop(held);
+        Ok(Place { _permit: permit, ip: Some((ip, Arc::clone(&self.by_ip))) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((ip, by_ip)) = &self.ip else { return };
+        by_ip.remove_if_mut(ip, |_, held| {
+            *held = held.saturating_sub(1);
+            *held == 0
+        });
+    }
+}
+
+impl Standpipe {
+    fn sources_by_state(&self) -> (serde_json::Map<String, serde_json::Value>, bool) {
+        let statuses = self.upstream.statuses();
+        let all_down = !statuses.is_empty() && statuses.iter().all(|source| source.state == SourceState::Down);
+        let states = statuses.iter().map(|source| (source.name.to_string(), source.state.as_str().into())).collect();
+        (states, all_down)
+    }
+}
+
+impl Service for Standpipe {
+    type Permit = Place;
+
+    fn check(&self, query: &Query) -> Result<(), Refusal> {
+        self.sessions.check(query)
+    }
+
+    fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+        if self.draining.is_cancelled() {
+            return Err(Refusal::new(ErrorCode::Draining, "the server is going away").hint("another one will answer"));
+        }
+        self.places.take(peer)
+    }
+
+    async fn serve(&self, upgrade: Upgrade<Place>) {
+        self.sessions.serve(upgrade).await;
+    }
+
+    async fn ready(&self) -> Readiness {
+        let (sources, all_down) = self.sources_by_state();
+        let draining = self.draining.is_cancelled();
+        let ready = !draining && !all_down;
+        let body = json(&serde_json::json!({ "ready": ready, "draining": draining, "sources": sources }));
+        if ready { Readiness::Ready(body) } else { Readiness::NotReady(body) }
+    }
+
+    async fn status(&self) -> Json {
+        let report = self.sessions.fanout.report().await;
+        let bounds = self.sessions.fanout.log().bounds();
+        let statuses = self.upstream.statuses();
+        let count = |state| statuses.iter().filter(|source| source.state == state).count();
+        let states: serde_json::Map<_, _> =
+            SourceState::ALL.iter().map(|state| (state.as_str().to_owned(), count(*state).into())).collect();
+        json(&serde_json::json!({
+            "name": "standpipe",
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": self.started_at,
+            "uptime_s": self.started.elapsed().as_secs(),
+            "draining": self.draining.is_cancelled(),
+            "connections": {
+                "active": self.sessions.registry.len(),
+                "subscribed": report.subscribed,
+                "opened": self.sessions.registry.opened(),
+            },
+            "subscriptions": report.subscriptions,
+            "log": { "epoch": self.sessions.fanout.epoch(), "floor": bounds.floor, "head": bounds.head },
+            "sources": states,
+            "ledger": report.totals.tally,
+        }))
+    }
+
+    async fn metrics(&self) -> String {
+        let (fanout, now) = (&self.sessions.fanout, Instant::now());
+        let log = fanout.log();
+        metrics::render(&Numbers {
+            registry: &self.sessions.registry,
+            report: fanout.report().await,
+            log: LogNumbers { bounds: log.bounds(), bytes: log.bytes(), topics: log.topics(), age: log.age(now) },
+            sources: self.upstream.statuses(),
+            draining: self.draining.is_cancelled(),
+            panics: panics::count(),
+            uptime: self.started.elapsed(),
+        })
+    }
+
+    async fn connections(&self) -> Json {
+        json(&serde_json::json!({ "connections": self.sessions.fanout.describe(None).await }))
+    }
+
+    async fn connection(&self, id: ConnectionId) -> Option<Json> {
+        self.sessions.registry.find(id)?;
+        self.sessions.fanout.describe(Some(id)).await.first().map(json)
+    }
+
+    async fn close(&self, id: ConnectionId) -> Result<(), Refusal> {
+        let not_found = || Refusal::new(ErrorCode::NotFound, format!("there is no connection {id}"));
+        self.sessions.registry.find(id).ok_or_else(not_found)?.close(Closing::now(CloseReason::Kicked));
+        Ok(())
+    }
+
+    async fn sources(&self) -> Json {
+        json(&serde_json::json!({ "now": unix_ms(), "sources": self.upstream.statuses() }))
+    }
+
+    async fn publish(&self, source: Option<&str>, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+        if self.draining.is_cancelled() {
+            return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events"));
+        }
+        let push = self.upstream.push(source)?;
+        let mut answers = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            answers.push(answer(push.publish(input).await));
+        }
+        Ok(answers)
+    }
+
+    async fn drain(&self) {
+        self.draining.cancel();
+    }
+}
+
+/// One answer for one input, of which the mapping may have made several events: the worst that became of any of them.
+fn answer(outcomes: Vec<upstream::Published>) -> Published {
+    let rank = |published: &Published| match published {
+        Published::Duplicate => 0,
+        Published::Accepted { .. } => 1,
+        Published::Unmapped { .. } => 2,
+        Published::Refused { .. } => 3,
+    };
+    let converted = outcomes.into_iter().map(|outcome| match outcome {
+        upstream::Published::Accepted { seq } => Published::Accepted { seq },
+        upstream::Published::Duplicate => Published::Duplicate,
+        upstream::Published::Unmapped { why } => Published::Unmapped { why },
+        upstream::Published::Refused(error) => Published::Refused { error },
+    });
+    // Of equals the last counts: the greatest `seq`.
+    let worst = converted.max_by_key(rank);
+    worst.unwrap_or_else(|| Published::Unmapped { why: "the mapping gave no event for it".to_owned() })
+}
+
+fn json(value: &impl serde::Serialize) -> Json {
+    Json::written(serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()))
+}

@@ -1,0 +1,193 @@
+//! One WebSocket: from the handshake that the entry has let in, to the tally that its shard closes.
+
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::FutureExt;
+use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry};
+use standpipe_entry::{Admitted, Upgrade};
+use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
+use standpipe_protocol::{
+    CloseReason, Command, Confirm, ConnectionId, ErrorCode, OnGap, Overflow, Refusal, ResumeToken,
+};
+use standpipe_selection::{Bounds, Query, Selection, patterns};
+use tokio::sync::mpsc;
+
+/// What every session needs: shared, and fixed for the life of the process.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    /// Where connections are listed.
+    pub(crate) registry: Arc<Registry>,
+    /// Where their events come from.
+    pub(crate) fanout: Fanout,
+    /// What they live by.
+    pub(crate) config: Arc<standpipe_connections::Config>,
+    /// What they may select.
+    pub(crate) bounds: Bounds,
+    /// The least proof of receipt.
+    pub(crate) confirm: Confirm,
+    /// What happens to those that do not keep up and did not choose.
+    pub(crate) overflow: Overflow,
+}
+
+impl Sessions {
+    /// Whether this version can do what a URL asks for.
+    ///
+    /// # Errors
+    /// `NOT_AVAILABLE` for what it cannot do; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
+    pub(crate) fn check(&self, query: &Query) -> Result<(), Refusal> {
+        refuse_unavailable(query.snapshot, query.conflate)?;
+        match &query.after {
+            Some(after) => self.fanout.check(after, query.on_gap),
+            None => Ok(()),
+        }
+    }
+
+    /// Serves one client until it is gone. `admitted.permit` is held as long.
+    pub(crate) async fn serve<P>(&self, upgrade: Upgrade<P>) {
+        let Upgrade { stream, early, admitted } = upgrade;
+        let Admitted { permit, peer, query, .. } = admitted;
+        let Some((connection, mailbox)) = self.open(peer, query.as_ref().ok()) else { return };
+        let id = connection.id();
+        self.registry.insert(Arc::clone(&connection));
+        match query {
+            Ok(query) => {
+                let Query { selection, after, on_gap, .. } = query;
+                open_at_shard(&mailbox, &connection, selection, after, on_gap).await;
+            }
+            Err(refusal) => connection.close(Closing::refused(reason_for(&refusal), refusal)),
+        }
+        let commands = ToShards { mailbox: mailbox.sender.clone(), bounds: self.bounds };
+        let life = Life::new(stream, &early, Arc::clone(&connection), commands);
+        drop(early);
+        let ended = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
+            // The panic itself was reported by the hook (`panics`); here it ends one connection and nothing else.
+            Ended { reason: CloseReason::InternalError, progress: connection.progress() }
+        });
+        self.registry.remove(id, ended.reason);
+        drop(permit);
+        tracing::debug!(
+            connection = %id, reason = %ended.reason, code = ended.reason.code(), matched = ended.progress.queued,
+            written = ended.progress.written, confirmed = ended.progress.confirmed, "connection ended"
+        );
+        // A shard that is gone has closed its books.
+        let _ = mailbox.sender.send(ToShard::Closed { connection: id, ended }).await;
+    }
+
+    fn open(&self, peer: SocketAddr, query: Option<&Query>) -> Option<(Arc<Connection>, Mailbox)> {
+        let id = ConnectionId(random()?);
+        let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
+        let mailbox = self.fanout.shard(id)?.clone();
+        let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
+        let opening = Opening {
+            id,
+            resume,
+            peer,
+            since: unix_ms(),
+            epoch: self.fanout.epoch(),
+            // The server's minimum wins.
+            confirm: if self.confirm == Confirm::Ack { Confirm::Ack } else { wanted },
+            overflow: query.and_then(|query| query.overflow).unwrap_or(self.overflow),
+        };
+        let connection = Connection::new(opening, Arc::clone(&self.config), Arc::clone(&mailbox.signal));
+        Some((Arc::new(connection), mailbox))
+    }
+}
+
+async fn open_at_shard(
+    mailbox: &Mailbox,
+    connection: &Arc<Connection>,
+    selection: Option<Selection>,
+    after: Option<standpipe_protocol::After>,
+    on_gap: OnGap,
+) {
+    let open = Open { connection: Arc::clone(connection), selection, after, on_gap };
+    if mailbox.sender.send(ToShard::Open(Box::new(open))).await.is_err() {
+        connection.close(Closing::now(CloseReason::Restart));
+    }
+}
+
+/// The way of a client's commands to its shard.
+struct ToShards {
+    mailbox: mpsc::Sender<ToShard>,
+    bounds: Bounds,
+}
+
+impl Commands for ToShards {
+    type Request = ToShard;
+
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<ToShard, Refusal> {
+        let request = match command {
+            Command::Subscribe(subscribe) => {
+                refuse_unavailable(subscribe.snapshot, subscribe.conflate)
+                    .map_err(|refusal| refusal.answering(subscribe.id.as_deref()))?;
+                let selection = Selection::from_command(&subscribe, &self.bounds)?;
+                Request::Subscribe { id: subscribe.id, selection, after: subscribe.after }
+            }
+            Command::Unsubscribe(unsubscribe) => {
+                let patterns = patterns(unsubscribe.topics.iter().map(String::as_str), &self.bounds)
+                    .map_err(|refusal| refusal.answering(unsubscribe.id.as_deref()))?;
+                Request::Unsubscribe { id: unsubscribe.id, patterns, params: unsubscribe.params }
+            }
+            Command::Refresh { id, .. } => {
+                return Err(unavailable("`refresh`: this server asks for no credential").answering(id.as_deref()));
+            }
+            Command::Publish(publish) => {
+                return Err(unavailable("`publish`: this server takes no events from WebSocket clients")
+                    .hint("POST them to /publish")
+                    .answering(publish.id.as_deref()));
+            }
+            // Answered where they are read.
+            Command::Ping { id } => return Err(unavailable("`ping`").answering(id.as_deref())),
+            Command::Ack { .. } => return Err(unavailable("`ack`")),
+        };
+        Ok(ToShard::Command { connection: connection.id(), request })
+    }
+
+    fn mailbox(&self) -> &mpsc::Sender<ToShard> {
+        &self.mailbox
+    }
+}
+
+fn refuse_unavailable(snapshot: bool, conflate: bool) -> Result<(), Refusal> {
+    if snapshot {
+        return Err(
+            unavailable("`snapshot`: this version keeps no state of keys").hint("after=earliest replays the log")
+        );
+    }
+    if conflate {
+        return Err(
+            unavailable("`conflate`: this version delivers every event").hint("overflow=skip drops what is late")
+        );
+    }
+    Ok(())
+}
+
+fn unavailable(what: &str) -> Refusal {
+    Refusal::new(ErrorCode::NotAvailable, what)
+}
+
+/// The end of a connection whose URL was refused.
+fn reason_for(refusal: &Refusal) -> CloseReason {
+    match refusal.code {
+        ErrorCode::Unauthorized => CloseReason::Unauthorized,
+        ErrorCode::Forbidden => CloseReason::Forbidden,
+        ErrorCode::OverCapacity => CloseReason::OverCapacity,
+        ErrorCode::Draining => CloseReason::Restart,
+        _ => CloseReason::BadRequest,
+    }
+}
+
+/// Randomness that nobody can guess; `None`, and no connection, if the system gives none.
+pub(crate) fn random() -> Option<u64> {
+    getrandom::u64().inspect_err(|error| tracing::error!(%error, "no randomness for a connection's names")).ok()
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,39 @@
+//! When the process ends, and in which order.
+//!
+//! ```text
+//! running ──SIGTERM, SIGINT, POST /drain──▶ draining ──all clients gone, or the deadline──▶ stopping ──▶ exit 0
+//!                                               └── a second signal: no more spreading
+//! ```
+//! Draining: not ready, no new clients, goodbye to the ones there are. Stopping: sources, entry, shards, in this order.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The signals that end the process.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes over SIGTERM and SIGINT.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Waits until something says that the process shall end, and says what.
+    pub(crate) async fn first(&mut self, asked: &CancellationToken) -> &'static str {
+        tokio::select! {
+            signal = self.next() => signal,
+            () = asked.cancelled() => "POST /drain",
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Puts the layers together, runs them, and takes them apart in order.
+
+use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use standpipe_connections::{Registry, drain};
+use standpipe_entry::Listener;
+use standpipe_fanout::{Fanout, SourceNews};
+use standpipe_liveness::DrainPlan;
+use standpipe_protocol::Epoch;
+use standpipe_upstream::{SourceChange, Upstream};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Flush, Settings},
+    service::{Places, Standpipe},
+    session::{self, Sessions},
+    shutdown::Signals,
+};
+
+/// Changes of sources that wait to be told. Sources wait when it is full.
+const CHANGES: usize = 64;
+
+/// `flush_interval = "auto"`: a client that was written to less than this ago waits for more to be gathered.
+const AUTO_FLUSH: Duration = Duration::from_millis(5);
+
+/// Of the drain's deadline, what is left for stopping once the clients are gone.
+const STOPPING: Duration = Duration::from_secs(1);
+
+/// Runs the server until it is told to end. `announce` is given the address once clients can connect.
+///
+/// # Errors
+/// If it cannot listen, or a part that everything depends on has failed.
+pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("take over SIGTERM and SIGINT")?;
+    let listener = Listener::bind(settings.entry.clone())?;
+    let address = listener.address();
+    let plan = DrainPlan { window: settings.drain.window, deadline: settings.drain.deadline };
+
+    let (clients, sources) = (TaskTracker::new(), TaskTracker::new());
+    let (stop_sources, stop_shards, stop_entry) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let epoch = Epoch(session::random().ok_or_else(|| anyhow!("the system gives no randomness for the log's epoch"))?);
+    let shards = TaskTracker::new();
+    let (fanout, items) = Fanout::start(&fanout_config(&settings), epoch, &shards, &stop_shards);
+    let (changes, changed) = mpsc::channel(CHANGES);
+    shards.spawn(tell_sources(fanout.clone(), changed));
+    let upstream = Upstream::start(settings.sources.clone(), &items, &changes, &sources, &stop_sources)
+        .context("start the sources")?;
+    // The sources hold the ends that count: the log and the news end with the last of them.
+    drop((items, changes));
+    let standpipe = Arc::new(assemble(&settings, fanout.clone(), upstream));
+    clients.spawn({
+        let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
+        async move { listener.run(standpipe, &clients, stop).await }
+    });
+
+    say(&announce(address));
+    let failure = tokio::select! {
+        why = signals.first(&standpipe.draining) => {
+            tracing::info!(why, clients = standpipe.sessions.registry.len(), "draining");
+            None
+        }
+        () = fanout.failed().cancelled() => Some(anyhow!("a shard or the log has failed; see the panic in the log")),
+    };
+    standpipe.draining.cancel();
+    let begun = Instant::now();
+    let left = say_goodbye(&standpipe.sessions.registry, plan, &mut signals).await;
+    if left > 0 {
+        tracing::warn!(left, "clients were still connected at `drain.deadline`");
+    }
+    stop_sources.cancel();
+    stop_entry.cancel();
+    sources.close();
+    clients.close();
+    let deadline = begun + plan.deadline;
+    let _ = tokio::time::timeout_at(deadline, async { tokio::join!(sources.wait(), clients.wait()) }).await;
+    let report = tokio::time::timeout_at(deadline, fanout.report()).await.ok();
+    stop_shards.cancel();
+    shards.close();
+    let _ = tokio::time::timeout_at(deadline, shards.wait()).await;
+    if let Some(report) = report {
+        let tally = report.totals.tally;
+        tracing::info!(
+            matched = tally.matched,
+            confirmed = tally.confirmed,
+            skipped = tally.skipped,
+            unconfirmed = tally.unconfirmed,
+            difference = report.totals.difference,
+            "stopped"
+        );
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Drains; a further signal ends the spreading.
+async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Signals) -> usize {
+    let hurry = CancellationToken::new();
+    let plan = DrainPlan { deadline: plan.deadline.saturating_sub(STOPPING), ..plan };
+    let goodbyes = drain::drain(registry, plan, &hurry);
+    tokio::pin!(goodbyes);
+    loop {
+        tokio::select! {
+            left = &mut goodbyes => return left,
+            signal = signals.next() => {
+                tracing::info!(signal, "hurrying");
+                hurry.cancel();
+            }
+        }
+    }
+}
+
+fn assemble(settings: &Settings, fanout: Fanout, upstream: Upstream) -> Standpipe {
+    let Settings { client, limits, .. } = settings;
+    let config = standpipe_connections::Config {
+        max_queue_bytes: client.max_queue_bytes,
+        max_queue_age: client.max_queue_age,
+        max_unconfirmed_bytes: client.max_unconfirmed_bytes,
+        max_unconfirmed_frames: client.max_unconfirmed_frames,
+        max_frame: client.max_frame,
+        ping_interval: client.ping_interval,
+        pong_timeout: client.pong_timeout,
+        heartbeat: client.heartbeat,
+        first_step: client.first_step,
+        write_timeout: client.write_timeout,
+        flush_interval: match client.flush_interval {
+            Flush::Auto => AUTO_FLUSH,
+            Flush::Fixed(interval) => interval,
+        },
+        max_subscriptions: limits.bounds.max_subscriptions,
+    };
+    Standpipe {
+        sessions: Sessions {
+            registry: Arc::default(),
+            fanout,
+            config: Arc::new(config),
+            bounds: limits.bounds,
+            confirm: client.confirm,
+            overflow: client.overflow,
+        },
+        upstream,
+        places: Places::new(limits.max_connections, limits.max_connections_per_ip),
+        draining: CancellationToken::new(),
+        started: Instant::now(),
+        started_at: session::unix_ms(),
+    }
+}
+
+fn fanout_config(settings: &Settings) -> standpipe_fanout::Config {
+    standpipe_fanout::Config {
+        shards: settings.server.workers.get(),
+        max_events: settings.log.max_events,
+        max_bytes: settings.log.max_bytes,
+        max_age: settings.log.max_age,
+    }
+}
+
+/// Carries news of sources to the clients, until every source is gone.
+async fn tell_sources(fanout: Fanout, mut changed: mpsc::Receiver<SourceChange>) {
+    while let Some(SourceChange { source, state, since }) = changed.recv().await {
+        fanout.tell_source(&SourceNews { source, state, since }).await;
+    }
+}
+
+/// Prints to standard output, for people and for programs that wait for the address.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever started the process may not be reading: that is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
