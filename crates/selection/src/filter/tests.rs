@@ -16,7 +16,8 @@ fn parse(text: &str, bounds: &Bounds) -> Result<Filter, String> {
 
 /// What is refused at once, however large it is.
 fn refused_quickly(text: &str, bounds: &Bounds) -> String {
-    let json = Json::parse(text).unwrap();
+    // Not by `Json::parse`, which has bounds of its own: nothing here may rely on them.
+    let json = Json::written(text);
     let started = Instant::now();
     let refusal = Filter::parse(&json, bounds).unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(1), "{:?} for {}", started.elapsed(), refusal.message);
@@ -46,12 +47,12 @@ fn ten_thousand_nested_nots_are_refused() {
 
 #[test]
 fn the_deepest_filter_is_read_used_shown_and_dropped() {
-    let text = format!("{}{{\"a\":1}}{}", "{\"and\":[{\"x\":1},{\"not\":".repeat(60), "}]}".repeat(60));
+    let text = format!("{}{{\"a\":1}}{}", "{\"and\":[{\"x\":1},{\"not\":".repeat(40), "}]}".repeat(40));
     let filter = parse(&text, &Bounds { max_filter_depth: 128, ..bounds::TEST }).unwrap();
     let topic = Topic::new("t").unwrap();
     assert!(filter.matches(arbitrary::view(&topic, "{\"x\":1,\"a\":1}")));
     assert!(!filter.matches(arbitrary::view(&topic, "{\"x\":1}")));
-    assert!(filter.to_string().ends_with(&"}".repeat(61)));
+    assert!(filter.to_string().ends_with(&"}".repeat(41)));
 }
 
 #[test]
