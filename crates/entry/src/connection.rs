@@ -44,10 +44,10 @@ const MAX_LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What all connections of one listener share.
 pub(crate) struct Entrance<S> {
-    pub(crate) http: http1::Builder,
-    pub(crate) routes: Routes,
-    pub(crate) shared: Arc<Shared<S>>,
-    pub(crate) places: Arc<Semaphore>,
+    http: http1::Builder,
+    routes: Routes,
+    shared: Arc<Shared<S>>,
+    places: Arc<Semaphore>,
 }
 
 /// The HTTP phase of one connection, in a box that is gone when it is over.
@@ -176,6 +176,7 @@ mod tests {
     use std::future::pending;
 
     use standpipe_protocol::{ConnectionId, Json, Refusal};
+    use standpipe_selection::Query;
 
     use super::*;
     use crate::{Published, Readiness};
@@ -186,10 +187,10 @@ mod tests {
     impl Service for Idle {
         type Permit = [u64; 4];
 
-        fn check(&self, _: &standpipe_selection::Query) -> Result<(), Refusal> {
+        fn check(&self, _: &Query) -> Result<(), Refusal> {
             Ok(())
         }
-        fn admit(&self, _: std::net::SocketAddr) -> Result<[u64; 4], Refusal> {
+        fn admit(&self, _: SocketAddr) -> Result<[u64; 4], Refusal> {
             Ok([0; 4])
         }
 

@@ -4,7 +4,7 @@
 //! probe, closes connections when there is no room, and writes the access log. Of a request's headers and query nothing
 //! is ever logged: they may hold credentials.
 
-use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, service::Service as HyperService};
@@ -65,15 +65,14 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
         if let Some(handshake) = handshake {
             request.extensions_mut().insert(handshake);
         }
-        let answer = probe.is_none().then(|| (self.routes)(request));
+        let answer = match probe {
+            Some(ready) => Box::pin(future::ready(Ok(ready))),
+            None => (self.routes)(request),
+        };
         let peer = self.peer;
         let places = Arc::clone(&self.places);
         Box::pin(async move {
-            let mut response = match (probe, answer) {
-                (Some(probe), _) => probe,
-                (None, Some(answer)) => answer.await?,
-                (None, None) => Response::default(),
-            };
+            let mut response = answer.await?;
             // No place is free: whoever has been answered makes room.
             if places.available_permits() == 0 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));

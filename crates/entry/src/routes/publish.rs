@@ -13,7 +13,7 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
-use standpipe_protocol::{ErrorCode, Json, Refusal, refusal::did_you_mean};
+use standpipe_protocol::{ErrorCode, Json, JsonError, Refusal, refusal::did_you_mean};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use warp::{Filter, filters::BoxedFilter};
 
@@ -178,7 +178,7 @@ fn inputs(body: &Bytes, max: usize) -> Result<Vec<Json>, Rejection> {
     if body.trim_ascii_start().first() != Some(&b'[') {
         return Ok(vec![read(body)?]);
     }
-    let inputs: Vec<&RawValue> = serde_json::from_slice(body).map_err(not_json)?;
+    let inputs: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| not_json(JsonError::from(error)))?;
     if inputs.len() > max {
         return Err(too_many(max));
     }

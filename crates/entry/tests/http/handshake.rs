@@ -133,6 +133,7 @@ async fn a_handshake_that_is_none_is_told_what_is_wrong() {
         ("no UTF-8", handshake("/ws/%ff", "")),
         ("typo", handshake("/ws?topcs=a", "")),
         ("bad topic", handshake("/ws/a..b", "")),
+        ("refused by the service", handshake("/ws/a?after=00000000000000ff:7", "")),
     ] {
         let reply = server.ask(request).await;
         let error = &reply.json()["error"];
@@ -146,7 +147,7 @@ async fn a_handshake_that_is_none_is_told_what_is_wrong() {
         }
         assert!(!reply.body.contains("hunter2"));
     }
-    expect![[r#"
+    expect![[r"
         plain GET: 426 UPGRADE_REQUIRED only a WebSocket handshake is answered here
         no version: 426 UPGRADE_REQUIRED only version 13 of WebSocket is spoken here, the request names none
         version 8: 426 UPGRADE_REQUIRED only version 13 of WebSocket is spoken here, the request names 8
@@ -161,7 +162,8 @@ async fn a_handshake_that_is_none_is_told_what_is_wrong() {
         only a credential: 400 BAD_HANDSHAKE the client offers no known subprotocol, only a credential
         no UTF-8: 400 INVALID_TOPIC the topic in the path is not UTF-8
         typo: 400 UNKNOWN_PARAMETER unknown parameter `topcs`
-        bad topic: 400 INVALID_TOPIC the topic pattern `a..b` has an empty token"#]]
+        bad topic: 400 INVALID_TOPIC the topic pattern `a..b` has an empty token
+        refused by the service: 400 FUTURE_CURSOR there is no such place"]]
     .assert_eq(&told.join("\n"));
     assert!(server.has_no_socket());
     assert_eq!(server.house.admitted(), 0);
@@ -205,6 +207,8 @@ async fn a_page_gets_a_socket_to_be_told_what_is_wrong() {
     assert_eq!(admitted.origin.as_deref(), Some("http://localhost:3000"));
     assert_eq!(server.ask(handshake("/ws/%ff", page)).await.status, 101);
     assert_eq!(server.socket().await.admitted.query.unwrap_err().code, ErrorCode::InvalidTopic);
+    assert_eq!(server.ask(handshake("/ws/a?after=00000000000000ff:7", page)).await.status, 101);
+    assert_eq!(server.socket().await.admitted.query.unwrap_err().code, ErrorCode::FutureCursor);
     assert_eq!(server.ask(handshake("/ws?topics=a", page)).await.status, 101);
     assert!(server.socket().await.admitted.query.is_ok());
 }

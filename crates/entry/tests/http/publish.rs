@@ -64,10 +64,10 @@ async fn what_is_wrong_with_a_request_is_told() {
         let published = json.get("published").map(|p| format!(" (accepted {})", p["accepted"])).unwrap_or_default();
         told.push(format!("{} {code} {message}{published}", reply.status));
     }
-    expect![[r#"
+    expect![[r"
         400 INVALID_JSON the input cannot be read: not one JSON value: expected ident at line 1 column 2
         400 INVALID_JSON the input cannot be read: not one JSON value: EOF while parsing a value at line 1 column 0
-        400 INVALID_JSON the input cannot be read: EOF while parsing a list at line 1 column 4
+        400 INVALID_JSON the input cannot be read: not one JSON value: EOF while parsing a list at line 1 column 4
         413 PAYLOAD_TOO_LARGE one request has at most 3 inputs
         413 PAYLOAD_TOO_LARGE a body of this type has at most 1024 bytes
         413 PAYLOAD_TOO_LARGE a line has at most 512 bytes
@@ -75,7 +75,7 @@ async fn what_is_wrong_with_a_request_is_told() {
         415 UNSUPPORTED_MEDIA_TYPE a body of type `text/plain` is not taken here
         404 NOT_FOUND there is no source `out`
         400 UNKNOWN_PARAMETER `/publish` has no parameter `sorce`
-        400 INVALID_FIELD `source` is not UTF-8"#]]
+        400 INVALID_FIELD `source` is not UTF-8"]]
     .assert_eq(&told.join("\n"));
 }
 

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     future::pending,
+    io,
     net::SocketAddr,
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,8 +16,8 @@ use std::{
 use standpipe_entry::{
     Config, Deadlines, Limits, Listener, Operations, Origins, Published, Readiness, Service, Upgrade, config::Socket,
 };
-use standpipe_protocol::{ConnectionId, ErrorCode, Json, Refusal};
-use standpipe_selection::Bounds;
+use standpipe_protocol::{After, ConnectionId, ErrorCode, Json, Refusal};
+use standpipe_selection::{Bounds, Query};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,6 +25,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Longer than anything here takes; what exceeds it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,11 +60,16 @@ impl House {
 impl Service for House {
     type Permit = Place;
 
-    fn check(&self, _: &standpipe_selection::Query) -> Result<(), Refusal> {
-        Ok(())
+    /// Any cursor is ahead of this service.
+    fn check(&self, query: &Query) -> Result<(), Refusal> {
+        match query.after {
+            Some(After::Cursor(_)) => Err(Refusal::new(ErrorCode::FutureCursor, "there is no such place")),
+            _ => Ok(()),
+        }
     }
 
-    fn admit(&self, _: std::net::SocketAddr) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+        assert!(peer.ip().is_loopback());
         if self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::new(ErrorCode::Draining, "draining"));
         }
@@ -322,6 +329,41 @@ pub(crate) fn handshake(target: &str, headers: &str) -> String {
         "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     )
+}
+
+/// All that is logged, at every level.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// From now on, on this thread: a test's runtime has no other.
+    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(self.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 /// Fails if it takes too long.
