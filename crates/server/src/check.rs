@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use standpipe_upstream::Kind;
 
-use crate::config::{self, Environment, Problems, Settings, Size};
+use crate::config::{self, Environment, Problems, Settings, Size, show_duration};
 
 /// Reads the configuration at `file`, and says in a few lines what it would run.
 ///
@@ -31,26 +31,25 @@ fn summary(file: &Path, settings: &Settings) -> String {
     let mut out = format!("{}: valid\n", file.display());
     let mut line = |name: &str, text: String| {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {name:<9}{text}");
+        let _ = writeln!(out, "  {name:<10}{text}");
     };
     line("listen", server.listen.to_string());
     for source in sources {
         let mapped = if source.mapping.is_some() { ", mapped" } else { "" };
         line("source", format!("{}: {}{mapped}", source.name, origin(&source.kind)));
     }
-    let (events, bytes) = (log.max_events, size(log.max_bytes));
-    line("log", format!("{events} events, {bytes}, {:?}", log.max_age));
+    let (events, bytes, age) = (log.max_events, size(log.max_bytes), show_duration(log.max_age));
+    line("log", format!("up to {events} events, {bytes}, {age}"));
     let (count, subscriptions) = (limits.max_connections, limits.bounds.max_subscriptions);
     line(
         "clients",
-        format!("up to {count}, {subscriptions} subscriptions each, {} waiting each", size(client.max_queue_bytes)),
+        format!("up to {count}, of each {subscriptions} subscriptions and {} waiting", size(client.max_queue_bytes)),
     );
-    line(
-        "liveness",
-        format!("a ping every {:?}, given up after {:?} without a receipt", client.ping_interval, client.pong_timeout),
-    );
-    line("memory", format!("{} planned with, {} threads", size(server.memory), server.workers));
-    line("drain", format!("clients sent away over {:?}, ends after {:?}", drain.window, drain.deadline));
+    let (ping, patience) = (show_duration(client.ping_interval), show_duration(client.pong_timeout));
+    line("liveness", format!("a ping every {ping}, gone after {patience} without a receipt"));
+    line("memory", format!("{} for log, outboxes and snapshots; {} threads", size(server.memory), server.workers));
+    let (window, deadline) = (show_duration(drain.window), show_duration(drain.deadline));
+    line("drain", format!("clients are sent away over {window}, the end after {deadline}"));
     out
 }
 
@@ -62,11 +61,64 @@ fn origin(kind: &Kind) -> String {
     }
 }
 
-/// A size for people: whole units, rounded down.
+/// A size for people: as it would be written, where that is exact, else in whole MiB.
 fn size(bytes: usize) -> Size {
+    const MIB: u64 = 1 << 20;
     let bytes = bytes as u64;
-    Size(match bytes {
-        0..1_000_000 => bytes,
-        _ => bytes / 1_000_000 * 1_000_000,
-    })
+    let exact = bytes < MIB || bytes.is_multiple_of(MIB) || bytes.is_multiple_of(1_000_000);
+    Size(if exact { bytes } else { bytes / MIB * MIB })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_valid_file_is_told_in_short_and_without_secrets() {
+        let text = r#"
+            [server]
+            memory = "512MiB"
+            workers = 2
+            [[source]]
+            name = "feed"
+            kind = "websocket"
+            url = "wss://me:hunter2@feed.example/v1?key=hunter3"
+            map = "."
+            [[source]]
+            name = "in"
+            kind = "push"
+        "#;
+        let settings = config::parse_toml(text, &Environment::default()).unwrap();
+        expect![[r"
+            a.toml: valid
+              listen    127.0.0.1:8080
+              source    feed: wss://feed.example/v1, mapped
+              source    in: POST /publish
+              log       up to 1000000 events, 256MiB, 15m
+              clients   up to 15000, of each 128 subscriptions and 1MB waiting
+              liveness  a ping every 25s, gone after 20s without a receipt
+              memory    512MiB for log, outboxes and snapshots; 2 threads
+              drain     clients are sent away over 8s, the end after 14s
+        "]]
+        .assert_eq(&summary(Path::new("a.toml"), &settings));
+    }
+
+    #[test]
+    fn a_file_that_is_not_valid_is_told_with_all_its_problems() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.toml");
+        std::fs::write(&file, "[client]\npings = 1\n[drain]\nwindow = \"20s\"\n[[source]]\nkind = \"push\"\n").unwrap();
+        let problems = check(&file, &Environment::default()).unwrap_err();
+        expect![[r"
+            a.toml: 3 problems
+              `client.pings`: there is no such key; there are max_queue_bytes, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, first_step, write_timeout, flush_interval, confirm, overflow
+              `source[0].name`: it is missing; needed is a text
+              `drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it
+        "]].assert_eq(&report(Path::new("a.toml"), &problems));
+        std::fs::write(&file, "[client\n").unwrap();
+        let problems = check(&file, &Environment::default()).unwrap_err();
+        assert!(report(&file, &problems).lines().skip(1).all(|line| line.starts_with("  ")), "{problems}");
+    }
 }

@@ -17,7 +17,7 @@ pub(super) type Table = ::config::Map<String, Value>;
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
-    /// For people: `duration`, `` `pong` or `ack` ``.
+    /// For people: `a duration`, `` `pong` or `ack` ``.
     pub(super) kind: String,
     pub(super) presence: Presence,
     pub(super) default: Option<Value>,
@@ -54,6 +54,7 @@ pub(super) enum Shape {
 pub(super) trait Setting: Sized {
     /// How overrides are typed.
     const SHAPE: Shape;
+
     /// For people, in the reference.
     fn kind() -> String;
 

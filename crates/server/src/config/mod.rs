@@ -35,7 +35,7 @@ mod values;
 
 pub use environment::Environment;
 pub use problem::{Problem, Problems};
-pub use quantity::Size;
+pub use quantity::{Size, show_duration};
 pub use valid::{Client, Drain, Flush, Limits, Log, Server};
 
 /// Everything that the server is told: valid, and complete.

@@ -46,8 +46,8 @@ pub(super) fn size(text: &str) -> Result<Size, Wrong> {
     quantity(text, SIZES, "a size", "64KiB").map(Size)
 }
 
-/// A duration as it would be written.
-pub(super) fn show_duration(duration: Duration) -> String {
+/// A duration as it would be written: `25s`, `500ms`, `15m`.
+pub fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, TIMES)
 }

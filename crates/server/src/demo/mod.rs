@@ -86,9 +86,12 @@ Ctrl-C says goodbye to all clients and ends.
 mod tests {
     use std::time::Duration;
 
-    use standpipe_upstream::Kind;
+    use standpipe_upstream::{Kind, Upstream};
 
     use super::*;
+
+    /// Longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn the_demo_is_configured_to_hear_every_pair() {
@@ -101,7 +104,51 @@ mod tests {
         }
         stop.cancel();
         tracker.close();
-        tokio::time::timeout(Duration::from_secs(20), tracker.wait()).await.unwrap();
+        tokio::time::timeout(PATIENCE, tracker.wait()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn trades_and_tickers_come_out_as_the_invitation_says() {
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let settings = start(None, &tracker, stop.clone()).await.unwrap();
+        let (events, mut items) = tokio::sync::mpsc::channel(64);
+        let (changes, _changes) = tokio::sync::mpsc::channel(64);
+        let _upstream = Upstream::start(settings.sources, &events, &changes, &tracker, &stop).unwrap();
+        let (mut trades, mut tickers) = (0, 0);
+        while trades < 10 || tickers < 3 {
+            let item = tokio::time::timeout(PATIENCE, items.recv()).await.unwrap().unwrap();
+            let (stream, pair) = item.event.topic.as_str().split_once('.').unwrap();
+            let data: serde_json::Value = serde_json::from_str(item.event.data.as_str()).unwrap();
+            assert_eq!((item.event.key.as_deref(), data["pair"].as_str()), (Some(pair), Some(pair)), "{data}");
+            let (count, decimals): (_, &[&str]) = match stream {
+                "trades" => (&mut trades, &["price", "qty"]),
+                "tickers" => (&mut tickers, &["bid", "ask", "last", "volume", "low", "high"]),
+                other => panic!("{other}"),
+            };
+            *count += 1;
+            assert!(decimals.iter().all(|name| data[name].as_str().is_some_and(|text| text.contains('.'))), "{data}");
+            assert!(
+                stream != "trades"
+                    || item.event.ts.is_some() && ["buy", "sell"].contains(&data["side"].as_str().unwrap())
+            );
+        }
+        stop.cancel();
+        tracker.close();
+        tokio::time::timeout(PATIENCE, tracker.wait()).await.unwrap();
+    }
+
+    #[test]
+    fn what_the_invitation_asks_for_is_understood() {
+        let settings = config::parse_toml(CONFIG, &Environment::from_iter([("EXCHANGE", "ws://127.0.0.1:1")])).unwrap();
+        let text = invitation(([127, 0, 0, 1], 9000).into(), "standpipe");
+        let urls = text.split([' ', '\n', '\'']).filter_map(|word| word.split_once("/ws?"));
+        let tails = ["topics=trades.XBT/USD&where.side=buy", "topics=tickers.*&where.pair.suffix=/USD"];
+        let queries: Vec<_> = urls.map(|(_, query)| query).chain(tails).collect();
+        assert_eq!(queries.len(), 5, "{text}");
+        for query in queries {
+            let read = standpipe_selection::Query::parse(query, None, &[], &settings.limits.bounds);
+            assert!(read.is_ok_and(|query| query.selection.is_some()), "{query}");
+        }
     }
 
     #[test]
