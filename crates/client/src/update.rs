@@ -1,0 +1,66 @@
+//! What an application is told, in the order in which it happened.
+
+use std::time::Duration;
+
+use standpipe_protocol::{After, Cursor};
+
+use crate::{
+    Error, Event, Gap, Refusal, Source, Welcome,
+    message::{Boundary, Replay, SnapshotEnd},
+};
+
+/// One piece of news.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Update {
+    /// A connection is open.
+    Connected(Connected),
+    /// The connection ended, and there will be another one.
+    Disconnected {
+        /// Why.
+        why: Error,
+        /// When the next attempt is made.
+        retry_in: Duration,
+    },
+    /// An event, which the application did not have before.
+    Event(Event),
+    /// Events that the application would have got will not come.
+    Gap(Gap),
+    /// The latest event of a key.
+    Snapshot(Event),
+    /// The snapshot is complete.
+    SnapshotEnd(SnapshotEnd),
+    /// A source changed its state.
+    Source(Source),
+    /// A subscription took effect.
+    Subscribed(Boundary),
+    /// A subscription ended.
+    Unsubscribed(Boundary),
+    /// Until [`Replayed`](Self::Replayed), older events of one subscription come.
+    Replay(Replay),
+    /// Events are new again.
+    Replayed {
+        /// The command's id.
+        id: Option<String>,
+    },
+    /// A command was refused. A refused subscription is not said again on the next connection.
+    Refused(Refusal),
+    /// The answer to a `ping`.
+    Pong {
+        /// The command's id.
+        id: Option<String>,
+    },
+    /// The server is there, and all that matches up to this place was told.
+    Heartbeat(Cursor),
+}
+
+/// See [`Update::Connected`].
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// What the server said first.
+    pub welcome: Welcome,
+    /// From where delivery goes on; `None` at the head.
+    pub after: Option<After>,
+    /// How many connections there were before.
+    pub before: u64,
+}
