@@ -15,12 +15,17 @@ pub struct Closing {
     pub retry_after: Option<Duration>,
     /// How long what is queued may still be written before `goodbye`. Zero: `goodbye` comes next.
     pub flush: Duration,
+    /// How long the peer's own Close frame is awaited once all is said.
+    pub patience: Duration,
 }
+
+/// As long as the answer of a peer that is there takes on any network.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Closing {
     /// Says goodbye at once.
     pub fn now(reason: CloseReason) -> Self {
-        Self { reason, refusal: None, retry_after: None, flush: Duration::ZERO }
+        Self { reason, refusal: None, retry_after: None, flush: Duration::ZERO, patience: PATIENCE }
     }
 
     /// Says goodbye at once, after an error that explains it.
@@ -35,12 +40,9 @@ impl Closing {
         Self::refused(CloseReason::SlowConsumer, refusal)
     }
 
-    /// How long the whole of it may take, from `goodbye` to the peer's own Close frame.
-    pub(crate) fn patience(&self) -> Duration {
-        match self.reason {
-            // It has not answered for long: it will not answer this.
-            CloseReason::PongTimeout | CloseReason::WriteStalled => Duration::ZERO,
-            _ => Duration::from_secs(2),
-        }
+    /// The same, for a peer that has not answered for long: it will not answer this.
+    #[must_use]
+    pub fn unanswered(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
     }
 }

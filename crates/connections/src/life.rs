@@ -172,7 +172,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         drop(outbox);
         self.blocked = None;
         let flush_until = now + closing.flush;
-        let until = flush_until + closing.patience();
+        let until = flush_until + closing.patience;
         self.phase = Phase::Closing { closing, flush_until, until, goodbye: false };
     }
 
@@ -301,7 +301,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 self.connection.outbox().seal();
                 self.drop_queued();
                 self.writer.place(frame::close_echo(code), Mark::Farewell, now);
-                let until = now + Closing::now(CloseReason::ClientGone).patience();
+                let until = now + Closing::now(CloseReason::ClientGone).patience;
                 self.phase = Phase::Echoing { until };
                 Ok(())
             }
@@ -315,7 +315,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     fn keep_time(&mut self, now: Instant) -> Option<CloseReason> {
         match &self.phase {
             Phase::Closing { until, closing, goodbye, .. } => {
-                let said = *goodbye && self.writer.is_empty() && closing.patience().is_zero();
+                let said = *goodbye && self.writer.is_empty() && closing.patience.is_zero();
                 return (*until <= now || said).then_some(closing.reason);
             }
             Phase::Echoing { until } => {
@@ -350,11 +350,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let outstanding = self.connection.opening.confirm == Confirm::Pong
             && self.connection.written() > self.receipts.confirmed().frames;
         if outstanding {
-            let mut closing = Closing::slow_consumer("no receipt for `client.pong_timeout` with events outstanding");
-            closing.retry_after = None;
-            closing
+            Closing::slow_consumer("no receipt for `client.pong_timeout` with events outstanding").unanswered()
         } else {
-            Closing::now(CloseReason::PongTimeout)
+            Closing::now(CloseReason::PongTimeout).unanswered()
         }
     }
 
@@ -447,7 +445,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Once nothing more is flushed: a last ping, the error, `goodbye` and the Close frame.
     fn place_goodbye(&mut self, now: Instant) {
-        let Phase::Closing { closing, flush_until, goodbye, .. } = &mut self.phase else { return };
+        let Phase::Closing { closing, flush_until, until, goodbye } = &mut self.phase else { return };
         if *goodbye {
             return;
         }
@@ -456,6 +454,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             return;
         }
         *goodbye = true;
+        *until = now + closing.patience;
         let closing = closing.clone();
         self.drop_queued();
         if self.writer.placed().frames > self.receipts.last_stamp().frames

@@ -171,7 +171,7 @@ fn advice(address: SocketAddr, reason: &io::Error) -> String {
     let port = address.port();
     match reason.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "the port is taken by another program; stop it (`ss -ltnp 'sport = :{port}'` names it) or listen on another \
+            "the port is in use by another program; stop it (`ss -ltnp 'sport = :{port}'` names it) or listen on another \
              port (0 takes any free one)"
         ),
         io::ErrorKind::PermissionDenied => format!(

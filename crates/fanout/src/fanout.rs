@@ -41,7 +41,7 @@ pub struct Mailbox {
 impl Fanout {
     /// Starts the shards and the appender, and returns the queue that sources put events into.
     ///
-    /// The appender ends when every sender of the queue is gone; the shards when `cancel` says so.
+    /// All of it ends when `cancel` says so; what is in the queue by then still gets its place.
     pub fn start(
         config: &Config,
         epoch: Epoch,
@@ -60,7 +60,7 @@ impl Fanout {
         });
         let shards = shards.collect();
         let (items, queue) = mpsc::channel(QUEUE);
-        tracker.spawn(guarded(append_all(shared, queue), failed.clone()));
+        tracker.spawn(guarded(append_all(shared, queue, cancel.clone()), failed.clone()));
         (Self { log, shards, failed }, items)
     }
 

@@ -22,12 +22,13 @@ pub struct Freshness {
     stale_after: Option<Duration>,
     /// Since when nothing came. None while there is no connection over which it could.
     silent_since: Option<Instant>,
+    last_data: Option<Instant>,
 }
 
 impl Freshness {
     /// A source whose first attempt is being made. Without `stale_after` it may be silent for ever.
     pub fn new(stale_after: Option<Duration>) -> Self {
-        Self { state: SourceState::Connecting, stale_after, silent_since: None }
+        Self { state: SourceState::Connecting, stale_after, silent_since: None, last_data: None }
     }
 
     /// What it is.
@@ -52,6 +53,11 @@ impl Freshness {
             // What was on its way when the connection was lost does not bring it back.
             return false;
         }
+        // Told again of the same data, it is not fresher for it.
+        if self.last_data.is_some_and(|known| at <= known) {
+            return false;
+        }
+        self.last_data = Some(at);
         self.silent_since = self.silent_since.max(Some(at));
         self.enter(SourceState::Live)
     }
@@ -93,6 +99,18 @@ mod tests {
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn data_that_is_known_does_not_wake_a_stale_source() {
+        let start = Instant::now();
+        let mut source = Freshness::new(Some(PATIENCE));
+        source.connected(start);
+        assert!(source.data(at(start, 1)));
+        assert!(source.step(at(start, 31)));
+        assert!(!source.data(at(start, 1)) && !source.step(at(start, 31)), "it is told once");
+        assert!(source.data(at(start, 40)));
+        assert_eq!(source.state(), SourceState::Live);
     }
 
     #[test]

@@ -80,7 +80,7 @@ async fn a_port_that_cannot_be_had_is_told_with_what_to_do() {
     let error = Listener::bind(taken).unwrap_err();
     assert!(matches!(error, Error::Bind { .. }));
     let text = error.to_string();
-    assert!(text.contains(&server.address.to_string()) && text.contains("taken by another program"), "{text}");
+    assert!(text.contains(&server.address.to_string()) && text.contains("in use by another program"), "{text}");
     let mut elsewhere = config();
     elsewhere.listen = "203.0.113.9:0".parse().unwrap();
     let text = Listener::bind(elsewhere).unwrap_err().to_string();
