@@ -113,7 +113,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("/ws?topisc=a", "UNKNOWN_PARAMETER", "topics"),
     ("/ws?page_url=x", "UNKNOWN_PARAMETER", "page_url"),
     ("/ws?topics=a..b", "INVALID_TOPIC", "a..b"),
-    ("/ws?topics=a.>.b", "INVALID_TOPIC", "a.>.b"),
+    ("/ws?topics=a.%3E.b", "INVALID_TOPIC", "a.>.b"),
     ("/ws?after=yesterday", "INVALID_CURSOR", "after"),
     ("/ws?topics=a&filter=%7B", "INVALID_FILTER", "filter"),
     ("/ws?topics=a&overflow=explode", "INVALID_FIELD", "overflow"),
