@@ -205,15 +205,20 @@ fn zstd(bytes: &[u8], max: usize) -> Result<Bytes, DecodeError> {
     let failed = |reason: String| DecodeError::Step { step: Decode::Zstd, reason: reason.into() };
     let mut rest = bytes;
     let mut out = Vec::new();
-    while !rest.is_empty() {
+    loop {
         let mut decoder = FrameDecoder::new();
         // The window is allocated before anything is decoded.
         decoder.set_max_window_size(u64::try_from(max).unwrap_or(u64::MAX));
         let frame = StreamingDecoder::new_with_decoder(&mut rest, decoder).map_err(|e| failed(e.to_string()))?;
-        let frame = inflate(Decode::Zstd, frame, max - out.len())?;
+        let frame = inflate(Decode::Zstd, frame, max - out.len()).map_err(|e| match e {
+            DecodeError::TooLong(_) => DecodeError::TooLong(max),
+            other => other,
+        })?;
         out.extend_from_slice(&frame);
+        if rest.is_empty() {
+            return Ok(out.into());
+        }
     }
-    Ok(out.into())
 }
 
 fn base64(bytes: &[u8]) -> Result<Bytes, DecodeError> {
@@ -235,3 +240,6 @@ fn base64(bytes: &[u8]) -> Result<Bytes, DecodeError> {
 fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|e| DecodeError::Step { step: Decode::Utf8, reason: e.to_string().into() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@
 //! ```
 
 mod config;
+#[cfg(test)]
+mod contract;
 mod decode;
 mod dedupe;
 mod endpoint;

@@ -206,3 +206,6 @@ fn clipped(error: &impl fmt::Display) -> String {
     let _ = write!(clip, "{error}");
     clip.0
 }
+
+#[cfg(test)]
+mod tests;

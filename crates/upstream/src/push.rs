@@ -79,50 +79,91 @@ impl Push {
 
     /// Publishes one input and waits, at most for the source's `patience`, until all its events are in the log.
     ///
-    /// Inputs of one task are taken in the order in which their futures are first polled. Never empty.
+    /// One answer for each output of the mapping, at least one. Inputs that are published at the same time are taken in
+    /// any order; see [`Push::publish_all`].
     pub async fn publish(&self, input: Json) -> Vec<Published> {
-        let len = input.as_str().len();
-        if len > self.max_input {
-            let message = format!("the input has {len} bytes, at most {} are taken", self.max_input);
-            return vec![Published::Refused(Refusal::new(ErrorCode::LimitExceeded, message))];
+        let brought = self.bring(input).await;
+        answers(brought).await
+    }
+
+    /// Publishes inputs one after the other, in order, without waiting for the answers in between.
+    pub async fn publish_all(&self, inputs: Vec<Json>) -> Vec<Vec<Published>> {
+        let mut brought = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            brought.push(self.bring(input).await);
         }
-        self.intake.status.received(len);
-        let deadline = Instant::now() + self.patience;
-        // The end first: what waits for a queue that nobody empties any more is told so at once.
-        let outcomes = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(closed()),
-            outcomes = self.bring(input, deadline) => outcomes,
-        };
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
-            Err(refusal) => return vec![Published::Refused(refusal)],
-        };
-        let mut published = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            published.push(place(outcome, deadline).await);
+        let mut published = Vec::with_capacity(brought.len());
+        for brought in brought {
+            published.push(answers(brought).await);
         }
         published
     }
 
-    async fn bring(&self, json: Json, deadline: Instant) -> Result<Vec<Outcome>, Refusal> {
+    /// Brings an input as far as order matters.
+    async fn bring(&self, input: Json) -> Brought {
+        let len = input.as_str().len();
+        if len > self.max_input {
+            let message = format!("the input has {len} bytes, at most {} are taken", self.max_input);
+            return Brought::Refused(Refusal::new(ErrorCode::LimitExceeded, message));
+        }
+        self.intake.status.received(len);
+        let until = Instant::now() + self.patience;
         let received = i64::try_from(unix_ms()).unwrap_or(i64::MAX);
+        tokio::select! {
+            // The end first: what waits for a queue that nobody empties any more is told so at once.
+            biased;
+            () = self.stop.cancelled() => Brought::Refused(closed()),
+            brought = timeout_at(until, self.hand_over(input, received, until)) => {
+                brought.unwrap_or_else(|_| Brought::Refused(full()))
+            }
+        }
+    }
+
+    async fn hand_over(&self, json: Json, received: i64, until: Instant) -> Brought {
         match &self.way {
-            Way::Direct => timeout_at(deadline, self.intake.input(&json, received)).await.map_err(|_| full()),
+            Way::Direct => Brought::Offered(self.intake.input(&json, received).await, until),
             Way::Mapped(jobs) => {
                 let (answer, outcomes) = oneshot::channel();
-                let room = timeout_at(deadline, jobs.reserve()).await.map_err(|_| full())?;
-                room.map_err(|_| closed())?.send(Job::Input { json, received, answer });
-                timeout_at(deadline, outcomes).await.map_err(|_| unanswered())?.map_err(|_| closed())
+                match jobs.send(Job::Input { json, received, answer }).await {
+                    Ok(()) => Brought::Waiting(outcomes, until),
+                    Err(_) => Brought::Refused(closed()),
+                }
             }
         }
     }
 }
 
-/// What is known of an outcome by `deadline`.
-async fn place(outcome: Outcome, deadline: Instant) -> Published {
+/// How far an input has come, and until when its publisher waits.
+enum Brought {
+    /// Not at all.
+    Refused(Refusal),
+    /// Before the mapping.
+    Waiting(oneshot::Receiver<Vec<Outcome>>, Instant),
+    /// Before the log.
+    Offered(Vec<Outcome>, Instant),
+}
+
+async fn answers(brought: Brought) -> Vec<Published> {
+    let (outcomes, until) = match brought {
+        Brought::Refused(refusal) => return vec![Published::Refused(refusal)],
+        Brought::Offered(outcomes, until) => (outcomes, until),
+        Brought::Waiting(outcomes, until) => match timeout_at(until, outcomes).await {
+            Ok(Ok(outcomes)) => (outcomes, until),
+            Ok(Err(_)) => return vec![Published::Refused(closed())],
+            Err(_) => return vec![Published::Refused(unanswered())],
+        },
+    };
+    let mut published = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        published.push(place(outcome, until).await);
+    }
+    published
+}
+
+/// What is known of an outcome at that time.
+async fn place(outcome: Outcome, until: Instant) -> Published {
     match outcome {
-        Outcome::Queued(place) => match timeout_at(deadline, place).await {
+        Outcome::Queued(place) => match timeout_at(until, place).await {
             Ok(Ok(seq)) => Published::Accepted { seq },
             Ok(Err(_)) => Published::Refused(closed()),
             Err(_) => Published::Refused(unanswered()),
@@ -155,3 +196,6 @@ impl Source for Inbox {
         stop.cancelled().map(|()| Ok(End::Stopped)).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

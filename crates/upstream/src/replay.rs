@@ -104,3 +104,6 @@ impl Source for Replay {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use standpipe_liveness::{Backoff, Freshness};
 use standpipe_protocol::SourceState;
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -210,7 +210,11 @@ impl Watch {
     fn tell(&mut self) {
         let state = self.freshness.state();
         tracing::info!(source = %self.status.name(), state = state.as_str(), "source changed");
-        self.untold = Some(self.status.change(state));
+        self.untold = None;
+        // Whoever has gone no longer wants to know.
+        if let Err(TrySendError::Full(change)) = self.changes.try_send(self.status.change(state)) {
+            self.untold = Some(change);
+        }
     }
 
     /// There is nothing more to come: silence is no longer a fault.
@@ -221,3 +225,6 @@ impl Watch {
         tracing::info!(source = %self.status.name(), "source finished");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ fn lost(error: tungstenite::Error, max_frame: usize) -> Error {
         other => Error::Broken(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

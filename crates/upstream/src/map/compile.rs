@@ -10,8 +10,8 @@ use jaq_core::{
     compile::Undefined,
     load::{
         Arena, File, Lexer, Loader, Parser,
-        lex::Token,
-        parse::{Def, Term},
+        lex::{self, Token},
+        parse::{self, Def, Term},
     },
 };
 use standpipe_protocol::refusal::did_you_mean;
@@ -65,6 +65,7 @@ pub(crate) fn compile(program: &str) -> Result<Filter<Metered>, MappingError> {
 
 fn parse(program: &str) -> Result<Term<&str>, MappingError> {
     let tokens = Lexer::new(program).lex().map_err(|errors| match errors.into_iter().next() {
+        Some((lex::Expect::Token, found)) => at(program, found, "no jq begins with this".to_owned()),
         Some((expected, found)) => at(program, found, format!("expected {}", expected.as_str())),
         None => at(program, program, "not a program".to_owned()),
     })?;
@@ -73,7 +74,11 @@ fn parse(program: &str) -> Result<Term<&str>, MappingError> {
         Some((expected, found)) => {
             let what = found.map_or_else(|| "the end".to_owned(), |Token(text, _)| format!("`{}`", clip(text)));
             let place = Token::opt_as_str(found, program);
-            at(program, place, format!("expected {}, found {what}", expected.as_str()))
+            let expected = match expected {
+                parse::Expect::Nothing => "an operator or the end",
+                other => other.as_str(),
+            };
+            at(program, place, format!("expected {expected}, found {what}"))
         }
         None => at(program, program, "not a program".to_owned()),
     })

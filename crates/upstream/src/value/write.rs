@@ -13,6 +13,8 @@ use super::read::MAX_DEPTH;
 pub(crate) enum WriteError {
     #[error("NaN and infinities are not JSON")]
     NotFinite,
+    #[error("a number in it is not written as JSON writes them")]
+    Number,
     #[error("bytes are not JSON: use `@base64`, or `tostring` if they are text")]
     Bytes,
     #[error("a text in it is not UTF-8")]
@@ -78,7 +80,10 @@ impl Writer {
     fn number(&mut self, number: &Num) -> Result<(), WriteError> {
         match number {
             Num::Float(f) if !f.is_finite() => Err(WriteError::NotFinite),
-            Num::Dec(digits) => self.push(digits),
+            Num::Dec(digits) => match digits.strip_prefix('-').unwrap_or(digits).as_bytes() {
+                [b'0', b'0'..=b'9', ..] => Err(WriteError::Number),
+                _ => self.push(digits),
+            },
             _ => self.push(&number.to_string()),
         }
     }
@@ -112,5 +117,41 @@ impl Writer {
         }
         self.out.push_str(text);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::read;
+
+    #[test]
+    fn what_is_not_json_is_refused_by_name() {
+        let of = |value: &Val| text(value, 1000).unwrap_err();
+        assert_eq!(of(&Val::from(f64::NAN)), WriteError::NotFinite);
+        assert_eq!(of(&Val::from(f64::INFINITY)), WriteError::NotFinite);
+        assert_eq!(of(&Val::byte_str("a")), WriteError::Bytes);
+        assert_eq!(of(&Val::utf8_str(&b"\xff"[..])), WriteError::NotUtf8);
+        let odd = jaq_json::Map::from_iter([(Val::from(1_usize), Val::Null)]);
+        assert_eq!(of(&Val::obj(odd)), WriteError::Key);
+        assert_eq!(text(&Val::from("abc".to_owned()), 4), Err(WriteError::TooLong(4)));
+    }
+
+    #[test]
+    fn a_program_cannot_write_what_readers_refuse() {
+        let nested = |depth: usize| (0..depth).fold(Val::Null, |inner, _| std::iter::once(inner).collect());
+        assert_eq!(text(&nested(MAX_DEPTH), 1000), Err(WriteError::Depth));
+        let deepest = text(&nested(MAX_DEPTH - 2), 1000).unwrap();
+        assert!(standpipe_protocol::Json::parse(format!("{{\"data\":{deepest}}}")).is_ok());
+    }
+
+    #[test]
+    fn numbers_of_programs_are_numbers_of_json() {
+        assert_eq!(text(&Val::from(1.5), 100).unwrap(), "1.5");
+        assert_eq!(text(&Val::from(1e300), 100).unwrap(), "1e300");
+        let odd = Val::Num(Num::Dec("00.5".to_owned().into()));
+        assert_eq!(text(&odd, 100), Err(WriteError::Number), "jq's own numbers may begin with zeros");
+        let fine = read::value(b"-0.50").unwrap();
+        assert_eq!(text(&fine, 100).unwrap(), "-0.50");
     }
 }
