@@ -35,7 +35,7 @@ pub enum Command {
         listen: Option<SocketAddr>,
     },
     /// Print the events of a server as they come; reconnect and resume
-    Tail(crate::tail::Tail),
+    Tail(Box<crate::tail::Tail>),
 }
 
 #[cfg(test)]

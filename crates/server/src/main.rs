@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check_only(&config),
         Command::Demo { listen } => show(listen),
-        Command::Tail(args) => with_runtime(1, tail::run(args)),
+        Command::Tail(args) => with_runtime(1, tail::run(*args)),
     };
     ended.unwrap_or_else(|error| {
         complain(&format!("standpipe: {error:#}\n"));

@@ -1,0 +1,77 @@
+//! What happens to the connection, told on standard error in one line each.
+
+use std::time::Duration;
+
+use standpipe_client::{Error, Gap, Source, Update, update::Connected};
+use standpipe_protocol::After;
+
+use super::{text::harmless, time::utc};
+
+/// The line about `update`, if it is about one.
+pub(super) fn about(update: &Update, address: &str) -> Option<String> {
+    let note = match update {
+        Update::Connected(connected) => connection(connected, address),
+        Update::Disconnected { why, retry_in } => format!("{}; next attempt {}", reason(why), when(*retry_in)),
+        Update::Gap(gap) => missing(gap),
+        Update::Source(Source { source, state, since }) => {
+            let since = i64::try_from(*since).unwrap_or(i64::MAX);
+            let (day, clock) = utc(since);
+            format!("source {source} is {state} since {day} {clock} UTC")
+        }
+        Update::Refused(refusal) => format!("the server refused a request: {refusal}"),
+        _ => return None,
+    };
+    Some(harmless(&note))
+}
+
+/// Why it ends, and what would be right where that can be guessed.
+pub(super) fn reason(error: &Error) -> String {
+    let hint = match error {
+        Error::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "; is the server running, and on that port? `standpipe demo` starts one"
+        }
+        Error::Refused(refused) if refused.status == 401 => "; pass a token by --token or in STANDPIPE_TOKEN",
+        Error::Refused(refused) if refused.status == 404 => "; a Standpipe server answers at the path /ws",
+        Error::Tls { .. } => "; --ca FILE names a certificate authority to trust, ws:// does without TLS",
+        _ => "",
+    };
+    harmless(&format!("{error}{hint}"))
+}
+
+/// How to go on where it ended.
+pub(super) fn farewell(cursor: Option<&After>) -> Option<String> {
+    cursor.map(|cursor| harmless(&format!("ended; to go on from here: --after '{cursor}'")))
+}
+
+fn connection(connected: &Connected, address: &str) -> String {
+    let place = match &connected.after {
+        None => format!("from now on (seq {})", connected.welcome.head),
+        Some(After::Earliest) => "from the earliest event that it has".to_owned(),
+        Some(After::Cursor(cursor)) => format!("from {cursor} on"),
+    };
+    let again = if connected.before > 0 { " again" } else { "" };
+    format!("connected{again} to {address}, {place}")
+}
+
+fn missing(gap: &Gap) -> String {
+    let count = match gap.matched {
+        Some(1) => "1 event is".to_owned(),
+        Some(count) => format!("{count} events are"),
+        None => "events may be".to_owned(),
+    };
+    let why = match gap.reason.as_str() {
+        "slow_consumer" => "they were not read fast enough",
+        "history_expired" => "the server no longer has them",
+        "epoch_changed" => "the server has another log than the one this cursor is from",
+        other => other,
+    };
+    let place = match (gap.from, gap.to) {
+        (Some(from), Some(to)) => format!(" (seq {from} to {to})"),
+        _ => String::new(),
+    };
+    format!("gap: {count} missing{place}: {why}")
+}
+
+fn when(wait: Duration) -> String {
+    if wait.is_zero() { "at once".to_owned() } else { format!("in {:.1} s", wait.as_secs_f64()) }
+}
