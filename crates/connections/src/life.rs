@@ -10,6 +10,9 @@
 //! One poll does, in this order: what was decided elsewhere (so that a drain is not delayed by traffic), reading (a pong
 //! opens the window that writing needs), deadlines, writing. None of the four waits for another.
 
+mod goodbye;
+mod incoming;
+
 use std::{
     cell::RefCell,
     future::Future,
@@ -20,19 +23,15 @@ use std::{
 };
 
 use standpipe_ledger::Progress;
-use standpipe_liveness::{Begun, Heartbeat, Receipts, Step, Timing, Unproven, jitter};
-use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Goodbye, Message, Overflow, Refusal, codec, frame};
+use standpipe_liveness::{Heartbeat, Receipts, Step, Timing, jitter};
+use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Overflow, Refusal, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::mpsc::{self, error::TrySendError},
+    sync::mpsc,
     time::{Instant, Sleep},
 };
 
-use crate::{
-    Closing, Connection, Mark,
-    reader::{Incoming, Reader},
-    writer::Writer,
-};
+use crate::{Closing, Connection, Mark, reader::Reader, writer::Writer};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {
@@ -220,97 +219,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         }
     }
 
-    fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
-        match incoming {
-            Incoming::Pong(payload) => self.pong(&payload),
-            Incoming::Close(code) => return self.peer_closes(code, now),
-            _ if !matches!(self.phase, Phase::Open) => {}
-            Incoming::Ping(payload) => self.writer.place_pong(frame::pong(&payload), now),
-            Incoming::Text(text) => match codec::decode(&text) {
-                Ok(command) => self.command(command, now),
-                Err(refusal) => self.connection.tell(&Message::Error(&refusal), Mark::Control, now),
-            },
-            Incoming::Binary => {
-                let refusal = Refusal::new(ErrorCode::InvalidJson, "a binary frame is no command")
-                    .hint("commands are JSON in text frames");
-                self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
-            }
-        }
-        Ok(())
-    }
-
-    fn pong(&mut self, payload: &[u8]) {
-        match self.receipts.pong(payload) {
-            Ok(()) => self.connection.confirmed(self.receipts.confirmed().frames, unix_ms()),
-            Err(_) => self.connection.count_unproven(),
-        }
-    }
-
-    fn command(&mut self, command: Command, now: Instant) {
-        let refusal = match command {
-            Command::Ping { id } => {
-                return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);
-            }
-            Command::Ack { delivered } => match self.acknowledge(delivered) {
-                Some(refusal) => refusal,
-                None => return,
-            },
-            command => match self.commands.request(&self.connection, command) {
-                Ok(request) => return self.send(request),
-                Err(refusal) => refusal,
-            },
-        };
-        self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
-    }
-
-    fn acknowledge(&mut self, delivered: u64) -> Option<Refusal> {
-        let unproven = match self.receipts.ack(delivered, self.connection.written()) {
-            Ok(()) => {
-                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                return None;
-            }
-            Err(unproven) => unproven,
-        };
-        self.connection.count_unproven();
-        let message = format!("field `delivered`: {unproven}");
-        match unproven {
-            Unproven::NotByAck => Some(
-                Refusal::new(ErrorCode::NotAvailable, message).hint("connect with confirm=ack to confirm by command"),
-            ),
-            Unproven::FutureAck => Some(Refusal::new(ErrorCode::InvalidField, message)),
-            // Acknowledgements may overtake each other in the application: no mistake.
-            Unproven::StaleAck | Unproven::UnknownPong => None,
-        }
-    }
-
-    /// Sends a request to the shard, or keeps it until there is room.
-    fn send(&mut self, request: C::Request) {
-        match self.commands.mailbox().try_send(request) {
-            Ok(()) => {}
-            Err(TrySendError::Full(request)) => {
-                let permit = self.commands.mailbox().clone().reserve_owned();
-                self.blocked = Some(Blocked { request, permit: Box::pin(async { permit.await.ok() }) });
-            }
-            Err(TrySendError::Closed(_)) => self.connection.close(Closing::now(CloseReason::Restart)),
-        }
-    }
-
-    fn peer_closes(&mut self, code: Option<u16>, now: Instant) -> Result<(), CloseReason> {
-        match &self.phase {
-            Phase::Open => {
-                self.connection.outbox().seal();
-                self.drop_queued();
-                self.writer.place(frame::close_echo(code), Mark::Farewell, now);
-                let until = now + Closing::now(CloseReason::ClientGone).patience;
-                self.phase = Phase::Echoing { until };
-                Ok(())
-            }
-            // The answer to ours; or it closes while we are about to, and there is nobody to say goodbye to.
-            Phase::Closing { closing, .. } => Err(closing.reason),
-            Phase::Echoing { .. } => Ok(()),
-        }
-    }
-
     /// Deadlines that have passed at `now`. Returns the reason if the connection ends here.
     fn keep_time(&mut self, now: Instant) -> Option<CloseReason> {
         match &self.phase {
@@ -441,60 +349,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             self.writer.place(frame::ping(&payload), Mark::Ping, now);
         }
         self.ping_wanted = false;
-    }
-
-    /// Once nothing more is flushed: a last ping, the error, `goodbye` and the Close frame.
-    fn place_goodbye(&mut self, now: Instant) {
-        let Phase::Closing { closing, flush_until, until, goodbye } = &mut self.phase else { return };
-        if *goodbye {
-            return;
-        }
-        let flushed = self.writer.is_empty() && self.connection.outbox().is_empty();
-        if !flushed && now < *flush_until {
-            return;
-        }
-        *goodbye = true;
-        *until = now + closing.patience;
-        let closing = closing.clone();
-        self.drop_queued();
-        if self.writer.placed().frames > self.receipts.last_stamp().frames
-            && let Some(payload) = self.receipts.stamp(random(), self.writer.placed())
-        {
-            self.writer.place(frame::ping(&payload), Mark::Ping, now);
-        }
-        if let Some(refusal) = &closing.refusal {
-            self.writer.place(codec::message_frame(&Message::Error(refusal)), Mark::Farewell, now);
-        }
-        let message = Message::Goodbye(self.goodbye(&closing));
-        self.writer.place(codec::message_frame(&message), Mark::Farewell, now);
-        self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
-    }
-
-    fn goodbye(&self, closing: &Closing) -> Goodbye {
-        let mut cursor = self.connection.position();
-        // The frame that was begun is finished before this message is read.
-        if let (Some(Mark::Event(seq) | Mark::Position(seq)), Some(cursor)) = (self.writer.begun(), &mut cursor) {
-            cursor.seq = seq;
-        }
-        let reason = closing.reason;
-        Goodbye {
-            code: reason.code(),
-            reason: reason.name(),
-            verdict: reason.verdict(),
-            retry_after_ms: closing.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            cursor,
-            delivered: self.writer.placed().frames,
-            confirmed: self.receipts.confirmed().frames,
-        }
-    }
-
-    /// Drops everything that is not partly written already.
-    fn drop_queued(&mut self) {
-        let queued = self.connection.outbox().clear();
-        let dropped = self.writer.drop_unbegun();
-        let begun = if self.writer.begun() == Some(Mark::Ping) { Begun::Yes } else { Begun::No };
-        self.receipts.forget_unwritten(begun);
-        self.connection.release(queued + dropped);
     }
 
     fn reason(&self) -> Option<CloseReason> {

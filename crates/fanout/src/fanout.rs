@@ -10,9 +10,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Config, Log, Ring,
     appender::append_all,
+    mailbox::{SourceNews, ToShard},
     report::{Description, Report},
     resume,
-    shard::{Shard, SourceNews, ToShard},
+    shard::Shard,
 };
 
 /// How many messages wait for a shard before whoever sends waits too.

@@ -14,6 +14,7 @@ mod config;
 mod deliver;
 mod fanout;
 mod log;
+mod mailbox;
 mod overflow;
 mod pull;
 mod report;
@@ -24,9 +25,9 @@ mod shard;
 pub use config::Config;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};
+pub use mailbox::{Open, Request, SourceNews, ToShard};
 pub use report::{Counters, DescribedSubscription, Description, Report};
 pub use ring::Ring;
-pub use shard::{Open, Request, SourceNews, ToShard};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! A turn does a bounded amount of each kind of work, so that no kind waits long for another: messages, clients that have
 //! room again, new events for those that keep up, and one step for each of some that read the log on their own.
 
+mod describe;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -10,14 +12,14 @@ use std::{
 };
 
 use slab::Slab;
-use standpipe_connections::{Closing, Connection, Ended, Mark, Offer, Signal};
+use standpipe_connections::{Closing, Mark, Offer, Signal};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{
-    After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, OnGap, Record, Refusal, SourceState,
+    After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState,
 };
 use standpipe_selection::{Index, Params, Pattern, Selection, Subscription};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -27,82 +29,12 @@ use crate::{
     client::{Bracket, Client, Mode, Reading},
     deliver::deliver,
     log::Expired,
+    mailbox::{Open, Request, SourceNews, ToShard},
     overflow::{end_skip, overflow, skip},
     pull::{self, Pulled},
-    report::{Counters, DescribedSubscription, Description, Report},
+    report::Counters,
     resume::{Start, start},
 };
-
-/// What a shard is sent. Its mailbox is bounded; whoever sends waits.
-pub enum ToShard {
-    /// A connection has opened.
-    Open(Box<Open>),
-    /// A client's command.
-    Command {
-        /// Whose.
-        connection: ConnectionId,
-        /// Which.
-        request: Request,
-    },
-    /// A connection has ended; its tally is closed.
-    Closed {
-        /// Which.
-        connection: ConnectionId,
-        /// How.
-        ended: Ended,
-    },
-    /// A source has changed its state.
-    Source(SourceNews),
-    /// Asks for descriptions: of one connection, or of all.
-    Describe(Option<ConnectionId>, oneshot::Sender<Vec<Description>>),
-    /// Asks for the sums.
-    Report(oneshot::Sender<Report>),
-}
-
-/// A connection that has opened, and what its URL asked for.
-pub struct Open {
-    /// The connection.
-    pub connection: Arc<Connection>,
-    /// What the URL selects.
-    pub selection: Option<Selection>,
-    /// Where delivery begins.
-    pub after: Option<After>,
-    /// What is done if that is no longer held.
-    pub on_gap: OnGap,
-}
-
-/// A command that changes what a client gets.
-pub enum Request {
-    /// Adds subscriptions, or replaces those of the same (pattern, params).
-    Subscribe {
-        /// Repeated in the answer.
-        id: Option<String>,
-        /// What is selected.
-        selection: Selection,
-        /// Where delivery begins.
-        after: Option<After>,
-    },
-    /// Removes subscriptions.
-    Unsubscribe {
-        /// Repeated in the answer.
-        id: Option<String>,
-        /// Which.
-        patterns: Vec<Pattern>,
-        /// With which params.
-        params: Params,
-    },
-}
-
-/// A change of a source's state.
-#[derive(Debug, Clone)]
-pub struct SourceNews {
-    /// Its name.
-    pub source: Arc<str>,
-    /// Its new state.
-    pub state: SourceState,
-    /// Since when, milliseconds since 1970-01-01 UTC.
-    pub since: u64,
-}
 
 /// Messages handled in one turn.
 const MESSAGES: usize = 128;
@@ -464,53 +396,6 @@ impl Shard {
                 client.connection.tell(&Message::Heartbeat { cursor, ts }, Mark::Position(seq), now);
             }
         }
-    }
-
-    fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
-        let wanted = self.clients.iter().filter(|(_, client)| only.is_none_or(|id| client.connection.id() == id));
-        wanted.map(|(_, client)| self.describe_client(client)).collect()
-    }
-
-    fn describe_client(&self, client: &Client) -> Description {
-        let connection = &client.connection;
-        let mut ledger = client.tally;
-        ledger.report(connection.progress());
-        let subscriptions = client.subscriptions.iter().map(|subscription| DescribedSubscription {
-            topics: subscription.pattern.as_str().to_owned(),
-            filter: subscription.filter.as_ref().and_then(|f| serde_json::from_str(&f.to_string()).ok()),
-        });
-        Description {
-            id: connection.id(),
-            peer: connection.opening.peer.to_string(),
-            since: connection.opening.since,
-            mode: client.mode.word(),
-            subscriptions: subscriptions.collect(),
-            confirm: connection.opening.confirm,
-            overflow: connection.opening.overflow,
-            position: connection.position(),
-            lag: self.log.bounds().head.saturating_sub(client.position(self.cursor)),
-            queue_bytes: connection.queue_bytes(),
-            last_receipt: connection.last_receipt(),
-            unproven: connection.unproven(),
-            ledger,
-        }
-    }
-
-    fn report(&self) -> Report {
-        let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
-        report.lag = self.log.bounds().head.saturating_sub(self.cursor);
-        for (_, client) in &self.clients {
-            report.connections += 1;
-            report.subscribed += u64::from(!client.subscriptions.is_empty());
-            report.subscriptions += client.subscriptions.len() as u64;
-            report.pulling += u64::from(client.pulls());
-            report.queue_bytes += client.connection.queue_bytes() as u64;
-            let progress = client.connection.progress();
-            let mut tally = client.tally;
-            tally.report(progress);
-            report.totals.add(&tally, progress);
-        }
-        report
     }
 }
 

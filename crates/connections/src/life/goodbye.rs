@@ -1,0 +1,67 @@
+//! The last words of a connection.
+
+use standpipe_liveness::Begun;
+use standpipe_protocol::{Goodbye, Message, codec, frame};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Commands, Life, Phase, random};
+use crate::{Closing, Mark};
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
+    /// Once nothing more is flushed: a last ping, the error, `goodbye` and the Close frame.
+    pub(super) fn place_goodbye(&mut self, now: Instant) {
+        let Phase::Closing { closing, flush_until, until, goodbye } = &mut self.phase else { return };
+        if *goodbye {
+            return;
+        }
+        let flushed = self.writer.is_empty() && self.connection.outbox().is_empty();
+        if !flushed && now < *flush_until {
+            return;
+        }
+        *goodbye = true;
+        *until = now + closing.patience;
+        let closing = closing.clone();
+        self.drop_queued();
+        if self.writer.placed().frames > self.receipts.last_stamp().frames
+            && let Some(payload) = self.receipts.stamp(random(), self.writer.placed())
+        {
+            self.writer.place(frame::ping(&payload), Mark::Ping, now);
+        }
+        if let Some(refusal) = &closing.refusal {
+            self.writer.place(codec::message_frame(&Message::Error(refusal)), Mark::Farewell, now);
+        }
+        let message = Message::Goodbye(self.goodbye(&closing));
+        self.writer.place(codec::message_frame(&message), Mark::Farewell, now);
+        self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
+    }
+
+    fn goodbye(&self, closing: &Closing) -> Goodbye {
+        let mut cursor = self.connection.position();
+        // The frame that was begun is finished before this message is read.
+        if let (Some(Mark::Event(seq) | Mark::Position(seq)), Some(cursor)) = (self.writer.begun(), &mut cursor) {
+            cursor.seq = seq;
+        }
+        let reason = closing.reason;
+        Goodbye {
+            code: reason.code(),
+            reason: reason.name(),
+            verdict: reason.verdict(),
+            retry_after_ms: closing.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            cursor,
+            delivered: self.writer.placed().frames,
+            confirmed: self.receipts.confirmed().frames,
+        }
+    }
+
+    /// Drops everything that is not partly written already.
+    pub(super) fn drop_queued(&mut self) {
+        let queued = self.connection.outbox().clear();
+        let dropped = self.writer.drop_unbegun();
+        let begun = if self.writer.begun() == Some(Mark::Ping) { Begun::Yes } else { Begun::No };
+        self.receipts.forget_unwritten(begun);
+        self.connection.release(queued + dropped);
+    }
+}

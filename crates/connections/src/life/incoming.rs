@@ -1,0 +1,105 @@
+//! What a client sent, and what follows from it.
+
+use standpipe_liveness::Unproven;
+use standpipe_protocol::{CloseReason, Command, ErrorCode, Message, Refusal, codec, frame};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc::error::TrySendError,
+    time::Instant,
+};
+
+use super::{Blocked, Commands, Life, Phase, unix_ms};
+use crate::{Closing, Mark, reader::Incoming};
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
+    pub(super) fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
+        match incoming {
+            Incoming::Pong(payload) => self.pong(&payload),
+            Incoming::Close(code) => return self.peer_closes(code, now),
+            _ if !matches!(self.phase, Phase::Open) => {}
+            Incoming::Ping(payload) => self.writer.place_pong(frame::pong(&payload), now),
+            Incoming::Text(text) => match codec::decode(&text) {
+                Ok(command) => self.command(command, now),
+                Err(refusal) => self.connection.tell(&Message::Error(&refusal), Mark::Control, now),
+            },
+            Incoming::Binary => {
+                let refusal = Refusal::new(ErrorCode::InvalidJson, "a binary frame is no command")
+                    .hint("commands are JSON in text frames");
+                self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        match self.receipts.pong(payload) {
+            Ok(()) => self.connection.confirmed(self.receipts.confirmed().frames, unix_ms()),
+            Err(_) => self.connection.count_unproven(),
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        let refusal = match command {
+            Command::Ping { id } => {
+                return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);
+            }
+            Command::Ack { delivered } => match self.acknowledge(delivered) {
+                Some(refusal) => refusal,
+                None => return,
+            },
+            command => match self.commands.request(&self.connection, command) {
+                Ok(request) => return self.send(request),
+                Err(refusal) => refusal,
+            },
+        };
+        self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+    }
+
+    fn acknowledge(&mut self, delivered: u64) -> Option<Refusal> {
+        let unproven = match self.receipts.ack(delivered, self.connection.written()) {
+            Ok(()) => {
+                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
+                return None;
+            }
+            Err(unproven) => unproven,
+        };
+        self.connection.count_unproven();
+        let message = format!("field `delivered`: {unproven}");
+        match unproven {
+            Unproven::NotByAck => Some(
+                Refusal::new(ErrorCode::NotAvailable, message).hint("connect with confirm=ack to confirm by command"),
+            ),
+            Unproven::FutureAck => Some(Refusal::new(ErrorCode::InvalidField, message)),
+            // Acknowledgements may overtake each other in the application: no mistake.
+            Unproven::StaleAck | Unproven::UnknownPong => None,
+        }
+    }
+
+    /// Sends a request to the shard, or keeps it until there is room.
+    fn send(&mut self, request: C::Request) {
+        match self.commands.mailbox().try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request)) => {
+                let permit = self.commands.mailbox().clone().reserve_owned();
+                self.blocked = Some(Blocked { request, permit: Box::pin(async { permit.await.ok() }) });
+            }
+            Err(TrySendError::Closed(_)) => self.connection.close(Closing::now(CloseReason::Restart)),
+        }
+    }
+
+    fn peer_closes(&mut self, code: Option<u16>, now: Instant) -> Result<(), CloseReason> {
+        match &self.phase {
+            Phase::Open => {
+                self.connection.outbox().seal();
+                self.drop_queued();
+                self.writer.place(frame::close_echo(code), Mark::Farewell, now);
+                let until = now + Closing::now(CloseReason::ClientGone).patience;
+                self.phase = Phase::Echoing { until };
+                Ok(())
+            }
+            // The answer to ours; or it closes while we are about to, and there is nobody to say goodbye to.
+            Phase::Closing { closing, .. } => Err(closing.reason),
+            Phase::Echoing { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a shard is sent.
+
+use std::sync::Arc;
+
+use standpipe_connections::{Connection, Ended};
+use standpipe_protocol::{After, ConnectionId, OnGap, SourceState};
+use standpipe_selection::{Params, Pattern, Selection};
+use tokio::sync::oneshot;
+
+use crate::report::{Description, Report};
+
+/// What a shard is sent. Its mailbox is bounded; whoever sends waits.
+pub enum ToShard {
+    /// A connection has opened.
+    Open(Box<Open>),
+    /// A client's command.
+    Command {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        request: Request,
+    },
+    /// A connection has ended; its tally is closed.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// How.
+        ended: Ended,
+    },
+    /// A source has changed its state.
+    Source(SourceNews),
+    /// Asks for descriptions: of one connection, or of all.
+    Describe(Option<ConnectionId>, oneshot::Sender<Vec<Description>>),
+    /// Asks for the sums.
+    Report(oneshot::Sender<Report>),
+}
+
+/// A connection that has opened, and what its URL asked for.
+pub struct Open {
+    /// The connection.
+    pub connection: Arc<Connection>,
+    /// What the URL selects.
+    pub selection: Option<Selection>,
+    /// Where delivery begins.
+    pub after: Option<After>,
+    /// What is done if that is no longer held.
+    pub on_gap: OnGap,
+}
+
+/// A command that changes what a client gets.
+pub enum Request {
+    /// Adds subscriptions, or replaces those of the same (pattern, params).
+    Subscribe {
+        /// Repeated in the answer.
+        id: Option<String>,
+        /// What is selected.
+        selection: Selection,
+        /// Where delivery begins.
+        after: Option<After>,
+    },
+    /// Removes subscriptions.
+    Unsubscribe {
+        /// Repeated in the answer.
+        id: Option<String>,
+        /// Which.
+        patterns: Vec<Pattern>,
+        /// With which params.
+        params: Params,
+    },
+}
+
+/// A change of a source's state.
+#[derive(Debug, Clone)]
+pub struct SourceNews {
+    /// Its name.
+    pub source: Arc<str>,
+    /// Its new state.
+    pub state: SourceState,
+    /// Since when, milliseconds since 1970-01-01 UTC.
+    pub since: u64,
+}

@@ -1,0 +1,58 @@
+//! What a shard answers to those who ask about it. Nothing is changed by asking.
+
+use standpipe_protocol::ConnectionId;
+
+use super::Shard;
+use crate::{
+    client::Client,
+    report::{DescribedSubscription, Description, Report},
+};
+
+impl Shard {
+    pub(super) fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
+        let wanted = self.clients.iter().filter(|(_, client)| only.is_none_or(|id| client.connection.id() == id));
+        wanted.map(|(_, client)| self.describe_client(client)).collect()
+    }
+
+    fn describe_client(&self, client: &Client) -> Description {
+        let connection = &client.connection;
+        let mut ledger = client.tally;
+        ledger.report(connection.progress());
+        let subscriptions = client.subscriptions.iter().map(|subscription| DescribedSubscription {
+            topics: subscription.pattern.as_str().to_owned(),
+            filter: subscription.filter.as_ref().and_then(|f| serde_json::from_str(&f.to_string()).ok()),
+        });
+        Description {
+            id: connection.id(),
+            peer: connection.opening.peer.to_string(),
+            since: connection.opening.since,
+            mode: client.mode.word(),
+            subscriptions: subscriptions.collect(),
+            confirm: connection.opening.confirm,
+            overflow: connection.opening.overflow,
+            position: connection.position(),
+            lag: self.log.bounds().head.saturating_sub(client.position(self.cursor)),
+            queue_bytes: connection.queue_bytes(),
+            last_receipt: connection.last_receipt(),
+            unproven: connection.unproven(),
+            ledger,
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
+        report.lag = self.log.bounds().head.saturating_sub(self.cursor);
+        for (_, client) in &self.clients {
+            report.connections += 1;
+            report.subscribed += u64::from(!client.subscriptions.is_empty());
+            report.subscriptions += client.subscriptions.len() as u64;
+            report.pulling += u64::from(client.pulls());
+            report.queue_bytes += client.connection.queue_bytes() as u64;
+            let progress = client.connection.progress();
+            let mut tally = client.tally;
+            tally.report(progress);
+            report.totals.add(&tally, progress);
+        }
+        report
+    }
+}
