@@ -47,6 +47,12 @@ pub(crate) fn step(
     if let Some(bracket) = client.brackets.pop_front() {
         return step_bracket(client, bracket, log, now, counters, batch);
     }
+    if let Mode::Pull(reading) = &client.mode
+        && reading.cursor > shard
+    {
+        // It was fed by a shard that is ahead of this one. Fed with the others now, it would get their past again.
+        return Pulled::More;
+    }
     let Mode::Pull(mut reading) = std::mem::replace(&mut client.mode, Mode::Push) else { return Pulled::Done };
     refresh(&mut reading, log, |topic| client.subscriptions.iter().any(|s| s.pattern.matches(topic)));
     let pulled = advance(client, &mut reading, None, shard, log, now, counters, batch);

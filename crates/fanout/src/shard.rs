@@ -14,9 +14,7 @@ use std::{
 use slab::Slab;
 use standpipe_connections::{Closing, Mark, Offer, Signal};
 use standpipe_ledger::{Progress, Totals};
-use standpipe_protocol::{
-    After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState,
-};
+use standpipe_protocol::{After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState};
 use standpipe_selection::{Index, Params, Pattern, Selection, Subscription};
 use tokio::{
     sync::{mpsc, watch},

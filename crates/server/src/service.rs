@@ -179,11 +179,7 @@ impl Service for Standpipe {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events"));
         }
         let push = self.upstream.push(source)?;
-        let mut answers = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            answers.push(answer(push.publish(input).await));
-        }
-        Ok(answers)
+        Ok(push.publish_all(inputs).await.into_iter().map(answer).collect())
     }
 
     async fn drain(&self) {

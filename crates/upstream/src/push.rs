@@ -192,7 +192,7 @@ pub(crate) struct Inbox;
 
 impl Source for Inbox {
     fn run<'a>(&'a mut self, feed: &'a Feed, stop: &'a CancellationToken) -> BoxFuture<'a, Result<End, Error>> {
-        feed.connected();
+        feed.ready();
         stop.cancelled().map(|()| Ok(End::Stopped)).boxed()
     }
 }

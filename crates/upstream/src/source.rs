@@ -77,6 +77,12 @@ impl Feed {
         self.door.pulse.connect(self.attempt, tokio::time::Instant::now().into_std());
     }
 
+    /// It has all it needs to deliver, and there is nobody whose first data would have to be waited for.
+    pub(crate) fn ready(&self) {
+        self.connected();
+        self.door.pulse.beat(self.attempt, tokio::time::Instant::now().into_std());
+    }
+
     /// A frame that has just come. Waits for room before the mapping.
     pub(crate) async fn frame(&self, bytes: Bytes) -> Result<(), Error> {
         self.frame_of(bytes, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
