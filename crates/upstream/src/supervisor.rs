@@ -193,18 +193,23 @@ impl Watch {
             self.freshness.connected(at);
             tracing::info!(source = %self.status.name(), "source connected");
         }
-        // Asked before looking: what comes in between wakes us.
-        if self.freshness.state() != SourceState::Live {
-            self.pulse.ask();
-        }
-        let mut changed = self.pulse.data().is_some_and(|at| self.freshness.data(at));
+        let mut changed = self.look_at_data();
         if self.is_finished {
             self.freshness.finished();
         }
         changed |= self.freshness.step(Instant::now().into_std());
+        if self.freshness.state() != SourceState::Live {
+            // Asked, then looked once more: what came in between woke nobody.
+            self.pulse.ask();
+            changed |= self.look_at_data();
+        }
         if changed {
             self.tell();
         }
+    }
+
+    fn look_at_data(&mut self) -> bool {
+        self.pulse.data().is_some_and(|at| self.freshness.data(at))
     }
 
     fn tell(&mut self) {

@@ -55,7 +55,7 @@ fn each_output_is_an_event() {
 
 #[test]
 fn globals_name_the_source_and_the_time_of_arrival() {
-    let program = r#"{topic: $source, ts: $received, data: [$source, $received]}"#;
+    let program = "{topic: $source, ts: $received, data: [$source, $received]}";
     assert_eq!(mapped(program, "1"), [r#"kraken ts=1618678133123 ["kraken",1618678133123]"#]);
 }
 

@@ -167,7 +167,7 @@ proptest! {
         let lines: String =
             times.iter().enumerate().map(|(i, ts)| received(f64::from(*ts), &i.to_string()) + "\n").collect();
         let mut naive: Vec<(u8, usize)> = times.iter().copied().zip(0..).collect();
-        naive.sort();
+        naive.sort_unstable();
         let naive: Vec<String> = naive.iter().map(|(_, i)| i.to_string()).collect();
         let (frames, _) = load(lines.as_bytes());
         prop_assert_eq!(texts(&frames), naive);

@@ -20,6 +20,8 @@ enum Act {
     Deliver(u64),
     /// Connects and says nothing, for so many seconds.
     Hang(u64),
+    /// Connects, gives data, pauses for so many seconds, gives data again, and stays.
+    Pause(u64),
     /// Is told to come back in so many seconds.
     Refuse(u64),
     /// Gives data, and has no more.
@@ -60,6 +62,14 @@ impl Script {
                     beat();
                 }
             }
+            Act::Pause(seconds) => {
+                feed.connected();
+                beat();
+                sleep(second * u32::try_from(seconds).unwrap()).await;
+                beat();
+                stop.cancelled().await;
+                return Ok(End::Stopped);
+            }
             Act::Hang(seconds) => {
                 feed.connected();
                 tokio::select! {
@@ -74,7 +84,7 @@ impl Script {
             }
             Act::Ignore => {
                 feed.connected();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
         Err(Error::Closed("told to".to_owned()))
@@ -146,6 +156,17 @@ async fn a_source_is_live_from_its_first_data_stale_in_silence_and_down_without_
         assert_eq!(stage.state().await, state);
     }
     assert!(down.elapsed() >= Duration::from_secs(60));
+    stage.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_source_is_live_again_with_its_next_data() {
+    let mut stage = play(&[Act::Pause(60)], Some(30), 8);
+    let mut states = Vec::new();
+    for _ in 0..4 {
+        states.push(stage.state().await);
+    }
+    assert_eq!(states, [SourceState::Connecting, SourceState::Live, SourceState::Stale, SourceState::Live]);
     stage.stop().await;
 }
 

@@ -80,7 +80,7 @@ fn programs_give_what_jaq_gives() {
         "reduce (1, 2, 3) as $x (0; . + $x), [foreach (1, 2, 3) as $x (0; . + $x)]",
         "def f(g): g + g; f(1, 2)",
         "def f($x; g): $x * g; f(2, 3; 4, 5)",
-        r#". as {a: $x} | $x + 1"#,
+        ". as {a: $x} | $x + 1",
         r#"if . == 7 then . + 1 elif . == null then [.] else "\(.)!" end"#,
         "label $out | 1 + (2, break $out, 3)",
         "(1 + error(\"x\"))?, 2",
