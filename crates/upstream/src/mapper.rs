@@ -10,7 +10,12 @@
 //!
 //! The queue before it is bounded by frames and by bytes; whoever brings a frame waits.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
 
 use bytes::Bytes;
 use standpipe_protocol::Json;
@@ -21,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    decode::Decoding,
+    decode::{Decoding, Unpacked},
     error::Error,
     intake::{Intake, Offered, Outcome},
     map::{Facts, Mapping, STACK_BYTES},
@@ -146,9 +151,9 @@ impl Mapper {
 
     async fn frame(&self, bytes: Bytes, received: i64, attempt: Attempt) {
         let status = &self.intake.status;
-        let unpacked = match self.reading.decode.unpack(bytes, self.reading.max_frame) {
+        let unpacked = match self.unpack(bytes) {
             Ok(unpacked) => unpacked,
-            Err(error) => return status.lose(&error.into()),
+            Err(error) => return status.lose(&error),
         };
         let facts = Facts { source: &self.intake.source, received, size: unpacked.len() };
         for value in unpacked.values() {
@@ -170,6 +175,13 @@ impl Mapper {
         }
     }
 
+    /// A fault of a decoder, on bytes that anyone may have sent, costs the frame and not the thread.
+    fn unpack(&self, bytes: Bytes) -> Result<Unpacked, Error> {
+        // Nothing outlives the unwinding but the chain, which is not changed by decoding.
+        let unpacked = catch_unwind(AssertUnwindSafe(|| self.reading.decode.unpack(bytes, self.reading.max_frame)));
+        Ok(unpacked.map_err(|_| Error::Internal("a decoder failed".to_owned()))??)
+    }
+
     /// Answers that the connection does not take in time are dropped: the feed will ask again, or hang up.
     fn answer(&self, reply: &Reply, answers: Vec<Result<String, Error>>, attempt: Attempt) {
         for answer in answers {
@@ -178,7 +190,7 @@ impl Mapper {
                 reply.answers.try_send(Answer { attempt, text }).map_err(|_| full)
             });
             if let Err(error) = sent {
-                self.intake.status.lose(&error);
+                self.intake.status.owe(&error);
             }
         }
     }

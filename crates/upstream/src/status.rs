@@ -56,7 +56,7 @@ pub struct SourceStatus {
     pub duplicates: u64,
     /// Frames and inputs for which the mapping gave nothing.
     pub ignored: u64,
-    /// Frames and outputs of the mapping that could not become events: the sum of their faults in `errors`.
+    /// Frames, lines of a recording and outputs of the mapping that could not become events.
     pub unmapped: u64,
     /// Faults, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
@@ -174,13 +174,22 @@ impl Status {
         tracing::warn!(source = %self.name, kind = error.kind().as_str(), %error, "source failed");
     }
 
-    /// Counts a fault that cost a frame, an output or an answer, and logs some of them.
+    /// Counts a fault that cost a frame or an output, and logs some of them.
     pub(crate) fn lose(&self, error: &Error) {
         count(&self.unmapped);
+        self.note(error, "frame not mapped");
+    }
+
+    /// Counts a fault that cost the feed an answer, and logs some of them.
+    pub(crate) fn owe(&self, error: &Error) {
+        self.note(error, "answer not sent");
+    }
+
+    fn note(&self, error: &Error, what: &str) {
         self.keep(error);
         let logged = self.told().sample.admit(Instant::now());
         if let Some(suppressed) = logged {
-            tracing::warn!(source = %self.name, kind = error.kind().as_str(), %error, suppressed, "frame not mapped");
+            tracing::warn!(source = %self.name, kind = error.kind().as_str(), %error, suppressed, "{what}");
         }
     }
 

@@ -9,8 +9,9 @@
 //!    └────── finished ────▶ idle (as it was)
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use standpipe_liveness::{Backoff, Freshness};
 use standpipe_protocol::SourceState;
 use tokio::{
@@ -69,7 +70,9 @@ impl Supervisor {
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<End, Error> {
         let feed = self.door.open();
         self.watch.attempt();
-        let mut run = self.source.run(&feed, stop);
+        // After a panic, the source is dropped into its next attempt as it is: kinds keep nothing between attempts that
+        // could be half changed.
+        let mut run = AssertUnwindSafe(self.source.run(&feed, stop)).catch_unwind();
         let late = async {
             stop.cancelled().await;
             sleep(FAREWELL).await;
@@ -79,7 +82,9 @@ impl Supervisor {
             tokio::select! {
                 // The source first: its end makes all other news old. It gives way whenever it waits.
                 biased;
-                end = &mut run => break end,
+                end = &mut run => {
+                    break end.unwrap_or_else(|_| Err(Error::Internal("the source panicked".to_owned())));
+                }
                 () = &mut late => break Ok(End::Stopped),
                 () = self.watch.news() => {}
             }

@@ -10,6 +10,9 @@
 //! this run) or immutable (the compiled program); nothing that was half changed can be seen afterwards. `try` in a
 //! program cannot catch it. It needs `panic = "unwind"`, the default, in every profile.
 
+#[cfg(panic = "abort")]
+compile_error!("a run that exceeds its budget is stopped by unwinding: build with panic = \"unwind\"");
+
 use std::{
     cell::Cell,
     panic::resume_unwind,

@@ -28,6 +28,8 @@ enum Act {
     Finish,
     /// Cannot ever work.
     Unplayable,
+    /// Panics.
+    Panic,
     /// Connects, and does not listen to `stop`.
     Ignore,
 }
@@ -49,6 +51,7 @@ impl Script {
         let beat = || self.pulse.beat(attempt, Instant::now().into_std());
         let second = Duration::from_secs(1);
         match act {
+            Act::Panic => panic!("told to"),
             Act::Fail => return Err(Error::Broken("told to".to_owned())),
             Act::Refuse(pause) => {
                 let retry_after = Some(second * u32::try_from(pause).unwrap());
@@ -231,6 +234,16 @@ async fn what_can_never_work_is_not_tried_again() {
     assert_eq!((stage.state().await, stage.state().await), (Connecting, Down));
     sleep(Duration::from_secs(3600)).await;
     assert_eq!((stage.status.snapshot().reconnects, stage.status.snapshot().finished), (0, false));
+    stage.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_attempt_and_not_the_source() {
+    let mut stage = play(&[Act::Panic, Act::Deliver(1)], None, 64);
+    for state in [Connecting, Down, Connecting, Live] {
+        assert_eq!(stage.state().await, state);
+    }
+    assert_eq!(stage.status.snapshot().errors[&crate::ErrorKind::Internal], 1);
     stage.stop().await;
 }
 
