@@ -10,6 +10,7 @@ mod drain;
 mod handshake;
 mod liveness;
 mod resume;
+mod selection;
 mod subscribe;
 mod upstream;
 

@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{SinkExt, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,17 @@ pub struct Load {
     tasks: TaskTracker,
 }
 
+/// One client to be: where it connects, and what it says then.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The server, or what stands before it.
+    pub addr: SocketAddr,
+    /// A path such as `/ws?topics=a`.
+    pub path: String,
+    /// Texts to send once connected.
+    pub send: Vec<String>,
+}
+
 /// What one client has got so far.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -33,6 +44,8 @@ pub struct Seen {
     pub subscribed: bool,
     /// The events, in the order of arrival.
     pub events: Vec<Arrived>,
+    /// The place up to which all that matches has come, by the last event or heartbeat.
+    pub through: u64,
     /// Messages that tell of losses and mistakes: `gap`, `error`.
     pub complaints: Vec<Value>,
     /// The `goodbye`.
@@ -57,6 +70,7 @@ struct Line<'a> {
     op: &'a str,
     seq: Option<u64>,
     topic: Option<String>,
+    cursor: Option<String>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -64,9 +78,13 @@ struct Line<'a> {
 impl Load {
     /// Connects one client to each (address, path), some at a time, and waits until each is subscribed.
     pub async fn connect(urls: impl IntoIterator<Item = (SocketAddr, String)>) -> Self {
+        Self::start(urls.into_iter().map(|(addr, path)| Client { addr, path, send: Vec::new() })).await
+    }
+
+    /// The same with clients that speak.
+    pub async fn start(clients: impl IntoIterator<Item = Client>) -> Self {
         const AT_A_TIME: usize = 32;
-        let opened: Vec<_> =
-            stream::iter(urls).map(|(addr, path)| open(addr, path)).buffered(AT_A_TIME).collect().await;
+        let opened: Vec<_> = stream::iter(clients).map(open).buffered(AT_A_TIME).collect().await;
         let tasks = TaskTracker::new();
         let mut seen = Vec::with_capacity(opened.len());
         for socket in opened {
@@ -102,13 +120,18 @@ impl Load {
     }
 }
 
-async fn open(addr: SocketAddr, path: String) -> WebSocketStream<TcpStream> {
+async fn open(client: Client) -> WebSocketStream<TcpStream> {
+    let Client { addr, path, send } = client;
     let request = format!("ws://{addr}{path}").into_client_request().expect("a path that is part of a URL");
     let connected = async {
         let stream = TcpStream::connect(addr).await.expect("the server accepts");
-        client_async_with_config(request, stream, Some(small_buffers())).await
+        let (mut socket, _) = client_async_with_config(request, stream, Some(small_buffers())).await?;
+        for text in send {
+            socket.send(Message::text(text)).await?;
+        }
+        Ok::<_, Error>(socket)
     };
-    within(&path, PATIENCE, connected).await.unwrap_or_else(|error| panic!("{path}: {error}")).0
+    within(&path, PATIENCE, connected).await.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 async fn read(mut socket: WebSocketStream<TcpStream>, seen: Arc<Mutex<Seen>>) {
@@ -126,12 +149,18 @@ async fn read(mut socket: WebSocketStream<TcpStream>, seen: Arc<Mutex<Seen>>) {
 impl Seen {
     fn take(&mut self, text: &str) {
         let line: Line<'_> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let cursor = || line.cursor.as_ref()?.split(':').nth(1)?.parse().ok();
         match line.op {
-            "event" => self.events.push(Arrived {
-                seq: line.seq.expect("an event has a place"),
-                topic: line.topic.expect("an event has a topic"),
-                data: line.data.expect("an event has a payload").get().to_owned(),
-            }),
+            "event" => {
+                let seq = line.seq.expect("an event has a place");
+                self.through = self.through.max(seq);
+                self.events.push(Arrived {
+                    seq,
+                    topic: line.topic.expect("an event has a topic"),
+                    data: line.data.expect("an event has a payload").get().to_owned(),
+                });
+            }
+            "heartbeat" => self.through = self.through.max(cursor().expect("a heartbeat has a cursor")),
             "subscribed" => self.subscribed = true,
             "gap" | "error" => self.complaints.push(serde_json::from_str(text).expect("it was just read")),
             "goodbye" => self.goodbye = serde_json::from_str(text).ok(),
