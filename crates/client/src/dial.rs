@@ -1,4 +1,4 @@
-//! The way to a server: TCP, and TLS for `wss`. What is said on it begins in [`crate::handshake`].
+//! The way to a server: TCP, and TLS for `wss`. What is said on it begins in `handshake`.
 
 use std::{path::Path, sync::Arc};
 

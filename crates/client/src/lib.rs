@@ -22,8 +22,8 @@
 //! From the socket up, each file using only those before it:
 //! - [`address`], [`request`] – what is asked for, as a URL; [`command`], [`message`] – the JSON of both directions;
 //! - [`error`] – why a connection is not there, and what the client does about it; [`retry`] – when;
-//! - [`dial`] – TCP and TLS; [`handshake`] – the HTTP upgrade; [`session`] – one connection; [`connect`] – the three in a row;
-//! - [`resume`] – the cursor rule, pure; [`wanted`] and [`seen`] belong to it;
+//! - [`dial`] – TCP and TLS; `handshake` – the HTTP upgrade; [`session`] – one connection; [`connect`] – the three in a row;
+//! - [`resume`] – the cursor rule, pure; `wanted` and `seen` belong to it;
 //! - [`client`] – the loop over connections, with [`Update`]s for the application.
 //!
 //! No task is spawned and no queue is kept between the socket and the application: the client reads when

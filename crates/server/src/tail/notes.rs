@@ -11,7 +11,7 @@ use super::{text::harmless, time::utc};
 pub(super) fn about(update: &Update, address: &str) -> Option<String> {
     let note = match update {
         Update::Connected(connected) => connection(connected, address),
-        Update::Disconnected { why, retry_in } => format!("{}; next attempt {}", reason(why), when(*retry_in)),
+        Update::Disconnected { why, retry_in } => format!("{why}; next attempt {}", when(*retry_in)),
         Update::Gap(gap) => missing(gap),
         Update::Source(Source { source, state, since }) => {
             let since = i64::try_from(*since).unwrap_or(i64::MAX);
