@@ -17,6 +17,9 @@ use crate::{
 /// The longest `id` of a command, in bytes: it is repeated in the answer.
 pub const MAX_ID_BYTES: usize = 256;
 
+/// The most fields of a command. No command has as many: reading on would only cost.
+pub const MAX_FIELDS: usize = 32;
+
 /// Reads one command.
 ///
 /// # Errors
@@ -161,8 +164,6 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                /// More fields than any command has: reading on would only cost.
-                const MAX_FIELDS: usize = 32;
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);

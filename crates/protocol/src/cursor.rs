@@ -40,7 +40,7 @@ pub enum CursorError {
 }
 
 /// The longest text that is tried as a cursor, in bytes.
-const MAX_CURSOR_BYTES: usize = 1024;
+pub const MAX_CURSOR_BYTES: usize = 1024;
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

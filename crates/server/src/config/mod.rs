@@ -21,6 +21,7 @@ mod entry;
 mod environment;
 mod file;
 mod keys;
+pub mod limits;
 mod memory;
 mod numbers;
 mod overrides;

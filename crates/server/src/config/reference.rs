@@ -29,13 +29,18 @@ fn table(out: &mut String, name: &str, about: &str, keys: &[Key]) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "### `{name}`\n\n{about}\n\n| key | type | default | meaning |\n|---|---|---|---|");
     for key in keys {
-        let default = match (&key.default, key.presence) {
-            (Some(value), _) => format!("`{}`", show(value)),
-            (None, Presence::Required) => "required".to_owned(),
-            (None, Presence::Followed | Presence::Later) => "none".to_owned(),
-        };
+        let default = default(key);
         let later = if key.presence == Presence::Later { " *Not available in this version.*" } else { "" };
         let _ = writeln!(out, "| `{}` | {} | {default} | {}{later} |", key.name, key.kind, key.meaning);
     }
     out.push('\n');
+}
+
+/// What a key is where it is absent.
+pub(super) fn default(key: &Key) -> String {
+    match (&key.default, key.presence) {
+        (Some(value), _) => format!("`{}`", show(value)),
+        (None, Presence::Required) => "required".to_owned(),
+        (None, Presence::Followed | Presence::Later) => "none".to_owned(),
+    }
 }

@@ -63,7 +63,7 @@ section! {
         max_queue_age: Duration = "10s", "How long an event may wait to be written; past it, `overflow` applies.";
         max_unconfirmed_bytes: Size = "1MiB", "What is written beyond the last receipt before the writing waits for the next one.";
         max_unconfirmed_frames: NonZeroUsize = 4000, "The same, in events.";
-        max_frame: Between<{ 1 << 10 }, { 16 << 20 }> = "64KiB", "The largest message that a client may send; a larger one closes with 1009.";
+        max_frame: Between<{ 1 << 10 }, { 16 << 20 }> = "64KiB", "The largest message that a client may send; a larger one closes with 1009. A filter is part of one, so that this bounds it, too.";
         ping_interval: Duration = "25s", "How often a quiet client is pinged, ± 10 % for each connection.";
         pong_timeout: Duration = "20s", "How long a client may owe a receipt before it counts as gone. At most `ping_interval`.";
         heartbeat: Duration = "15s", "How often a client is told its cursor.";
@@ -82,10 +82,10 @@ section! {
         max_connections_per_ip: NoLimitAtZero = 0, "The same, from one address.";
         max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";
         max_topics_per_command: NonZeroUsize = 128, "Topic patterns in one command or URL.";
-        max_filter_bytes: Size = "16KiB", "The text of one filter.";
+        max_filter_bytes: Size = "256KiB", "The text of one filter. In a message `client.max_frame` bounds it as well, in a URL the 8 KiB of a request's head.";
         max_filter_depth: UpTo<128> = 8, "How deep `and`, `or` and `not` may nest in a filter.";
         max_filter_nodes: NonZeroUsize = 256, "Conditions in one filter.";
-        max_set_values: NonZeroUsize = 1024, "Values in one `in` or `nin`.";
+        max_set_values: NonZeroUsize = 10_000, "Values in one `in` or `nin`.";
         max_http: NonZeroUsize = 512, "Connections that speak HTTP at the same time, handshakes among them; more wait.";
         max_publishing: NonZeroUsize = 16, "Requests to `/publish` at the same time.";
         max_publish_bytes: Size = "16MiB", "The body of one of them.";
