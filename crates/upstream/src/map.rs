@@ -2,7 +2,7 @@
 //!
 //! This file decides what a mapping is and how one run of it ends. The language is jq as jaq implements it; its parts
 //! are in [`compile`] (text to program), [`guard`] (which functions exist, what operators cost), [`meter`] (the bounds
-//! of a run) and [`event`] (the shape of an output).
+//! of a run) and [`mod@event`] (the shape of an output).
 //!
 //! Invariant: programs are compiled and run on threads with [`STACK_BYTES`] of stack. jaq evaluates, compares and drops
 //! values recursively; [`MAX_STEPS`] bounds how deep a value can be nested by a program, and this much stack is enough

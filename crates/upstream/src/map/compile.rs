@@ -1,7 +1,7 @@
 //! A program's text, to something that can be run.
 //!
 //! This file decides what is a program: its size, its globals, and how an error in it is told. The text is read by
-//! jaq's own lexer and parser and compiled by jaq's compiler; between the two, [`guard`](super::guard) makes costs
+//! jaq's own lexer and parser and compiled by jaq's compiler; between the two, [`guard`] makes costs
 //! countable. The program becomes the last definition of the prelude, because that is where jaq takes parsed terms;
 //! the main program of every mapping is then the one call of that definition.
 
