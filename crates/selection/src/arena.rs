@@ -11,12 +11,15 @@ impl<T> Arena<T> {
         Self(Slab::new())
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "four billion things do not fit into memory")]
     pub(crate) fn insert(&mut self, thing: T) -> u32 {
-        let key = self.0.insert(thing);
-        #[expect(clippy::cast_possible_truncation, reason = "four billion things do not fit into memory")]
-        {
-            key as u32
-        }
+        self.0.insert(thing) as u32
+    }
+
+    /// The number that the next thing gets.
+    #[expect(clippy::cast_possible_truncation, reason = "four billion things do not fit into memory")]
+    pub(crate) fn next(&self) -> u32 {
+        self.0.vacant_key() as u32
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<&T> {

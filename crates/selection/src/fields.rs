@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 use standpipe_protocol::EventView;
 
 use crate::{
@@ -14,6 +16,9 @@ use crate::{
 
 /// The number of a field among [`Fields`], as long as somebody claims it.
 pub(crate) type Slot = u32;
+
+/// The slots of one filter, by the places of its paths.
+pub(crate) type Slots = SmallVec<[Slot; 4]>;
 
 /// The fields that filters name, each counted as often as it is claimed.
 #[derive(Debug)]
@@ -48,13 +53,21 @@ impl Fields {
                 *field as u32
             }
             Path::Data(steps) => {
-                let node = self.data.reach(steps.iter().map(|step| &**step));
+                let node = self.data.reach(steps.iter().map(SmolStr::as_str));
                 if let Some(claims) = self.data.at_mut(node) {
                     *claims += 1;
                 }
                 self.data_claims += 1;
                 node + FIRST_DATA_SLOT
             }
+        }
+    }
+
+    /// Where a claimed field is found.
+    pub(crate) fn slot(&self, path: &Path) -> Option<Slot> {
+        match path {
+            Path::Envelope(field) => Some(*field as u32),
+            Path::Data(steps) => Some(self.data.find(steps.iter().map(SmolStr::as_str))? + FIRST_DATA_SLOT),
         }
     }
 
@@ -67,7 +80,7 @@ impl Fields {
                 }
             }
             Path::Data(steps) => {
-                let steps = || steps.iter().map(|step| &**step);
+                let steps = || steps.iter().map(SmolStr::as_str);
                 let Some(node) = self.data.find(steps()) else { return };
                 if let Some(claims) = self.data.at_mut(node) {
                     *claims = claims.saturating_sub(1);

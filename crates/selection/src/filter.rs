@@ -10,6 +10,7 @@ mod shown;
 
 use std::{cmp::Ordering, fmt, sync::OnceLock};
 
+use smallvec::SmallVec;
 use standpipe_protocol::{EventView, Json, Refusal};
 
 pub(crate) use draft::{Draft, invalid};
@@ -18,7 +19,7 @@ pub(crate) use operator::Operator;
 use crate::{
     Bounds,
     decimal::Decimal,
-    fields::{Fields, Found, Slot},
+    fields::{Fields, Found, Slot, Slots},
     path::Path,
     value::{Set, Value},
 };
@@ -30,15 +31,18 @@ use crate::{
 pub struct Filter {
     root: Node,
     /// The fields it names; conditions refer to them by their place here.
-    paths: Box<[Path]>,
+    paths: Paths,
     /// What it takes to look at an event without an index. Made when first needed: in an index it never is.
     alone: OnceLock<Box<Alone>>,
 }
 
 struct Alone {
     fields: Fields,
-    slots: Box<[Slot]>,
+    slots: Slots,
 }
+
+/// Most filters name one field, which takes no allocation.
+type Paths = SmallVec<[Path; 1]>;
 
 /// A part of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +110,13 @@ impl Filter {
     }
 
     /// Has `fields` read what this filter names, and returns where it will be found: a slot for each path.
-    pub(crate) fn claim(&self, fields: &mut Fields) -> Box<[Slot]> {
+    pub(crate) fn claim(&self, fields: &mut Fields) -> Slots {
         self.paths.iter().map(|path| fields.claim(path)).collect()
+    }
+
+    /// What [`Filter::claim`] returned.
+    pub(crate) fn slots(&self, fields: &Fields) -> Slots {
+        self.paths.iter().filter_map(|path| fields.slot(path)).collect()
     }
 
     /// Takes back what [`Filter::claim`] claimed.
@@ -156,7 +165,8 @@ impl Node {
         single(flat).unwrap_or_else(|flat| Self::Any(flat.into()))
     }
 
-    fn holds(&self, found: &Found<'_>, slots: &[Slot]) -> bool {
+    /// Whether it holds for the event in which `found` was found.
+    pub(crate) fn holds(&self, found: &Found<'_>, slots: &[Slot]) -> bool {
         match self {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(found, slots)),
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(found, slots)),
@@ -183,22 +193,26 @@ fn single(mut nodes: Vec<Node>) -> Result<Node, Vec<Node>> {
 
 impl Test {
     fn holds(&self, values: &[(Slot, Value<'_>)]) -> bool {
-        let mut values = values.iter().map(|(_, value)| value);
+        let any = |holds: &dyn Fn(&Value<'_>) -> bool| values.iter().any(|(_, value)| holds(value));
+        let any_text = |holds: &dyn Fn(&str) -> bool| any(&|value| value.as_text().is_some_and(holds));
         match self {
-            Self::In(set) => values.any(|value| set.has(value)),
-            Self::NotIn(set) => !values.any(|value| set.has(value)),
-            Self::Order(comparison, bound) => {
-                values.filter_map(Value::as_number).any(|number| comparison.holds(number.cmp(bound)))
-            }
-            Self::Prefix(part) => values.filter_map(Value::as_text).any(|text| text.starts_with(&**part)),
-            Self::Suffix(part) => values.filter_map(Value::as_text).any(|text| text.ends_with(&**part)),
-            Self::Contains(part) => values.filter_map(Value::as_text).any(|text| text.contains(&**part)),
-            Self::Exists(wanted) => values.next().is_some() == *wanted,
+            Self::In(set) => any(&|value| set.has(value)),
+            Self::NotIn(set) => !any(&|value| set.has(value)),
+            Self::Order(comparison, bound) => comparison.holds_for_any(values, bound),
+            Self::Prefix(part) => any_text(&|text| text.starts_with(&**part)),
+            Self::Suffix(part) => any_text(&|text| text.ends_with(&**part)),
+            Self::Contains(part) => any_text(&|text| text.contains(&**part)),
+            Self::Exists(wanted) => values.is_empty() != *wanted,
         }
     }
 }
 
 impl Comparison {
+    /// Whether one of the values of a field compares so with `bound`.
+    pub(crate) fn holds_for_any(self, values: &[(Slot, Value<'_>)], bound: &Decimal) -> bool {
+        values.iter().filter_map(|(_, value)| value.as_number()).any(|number| self.holds(number.cmp(bound)))
+    }
+
     fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Greater => order.is_gt(),

@@ -12,6 +12,7 @@
 //! way and its candidates, not the number of entries. Inserting and removing cost what one filter costs.
 
 mod bucket;
+mod check;
 mod key;
 mod postings;
 mod topics;
@@ -23,16 +24,19 @@ use standpipe_protocol::EventView;
 use crate::{
     Filter, Pattern,
     arena::Arena,
-    fields::{Fields, Found, Slot},
+    fields::{Fields, Slots},
+    filter::Node,
 };
 use bucket::Bucket;
-use key::{Key, keys};
+use check::Check;
+use postings::{Posting, Postings};
 use topics::Topics;
 
 /// Who wants which event: any number of subscribers, each with any number of entries.
 #[derive(Debug)]
 pub struct Index {
     entries: Arena<Held>,
+    checks: Arena<Check>,
     buckets: Arena<Bucket>,
     topics: Topics,
     /// What the filters name, so that an event is read once for all of them.
@@ -43,27 +47,26 @@ pub struct Index {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Entry(u32);
 
-/// One entry.
+/// One entry: what it takes to remove it. No event looks at it.
 #[derive(Debug)]
 struct Held {
-    subscriber: u32,
     bucket: u32,
-    check: Option<Check>,
-}
-
-/// What an event has to pass.
-#[derive(Debug)]
-struct Check {
-    filter: Arc<Filter>,
-    slots: Box<[Slot]>,
+    posting: Posting,
     /// The conjunct by whose values the entry is found; without one it is a candidate for every event.
-    found_by: Option<usize>,
+    found_by: Option<u32>,
+    filter: Option<Arc<Filter>>,
 }
 
 impl Index {
     /// An index of nobody.
     pub fn new() -> Self {
-        Self { entries: Arena::new(), buckets: Arena::new(), topics: Topics::new(), fields: Fields::new() }
+        Self {
+            entries: Arena::new(),
+            checks: Arena::new(),
+            buckets: Arena::new(),
+            topics: Topics::new(),
+            fields: Fields::new(),
+        }
     }
 
     /// Adds an entry: `subscriber` wants the events of `pattern` that `filter` selects.
@@ -73,21 +76,24 @@ impl Index {
             self.topics.insert(pattern, number);
             number
         });
-        let mut check = filter.map(|filter| Check { slots: filter.claim(&mut self.fields), found_by: None, filter });
-        if let (Some(check), Some(bucket)) = (&mut check, self.buckets.get(bucket_number)) {
-            check.found_by = rarest(check, bucket);
-        }
-        let number = self.entries.insert(Held { subscriber, bucket: bucket_number, check });
-        if let (Some(bucket), Some(held)) = (self.buckets.get_mut(bucket_number), self.entries.get(number)) {
-            match &held.check {
-                None => bucket.open.insert(number),
-                Some(check) => match check.keys() {
-                    None => bucket.checked.insert(number),
-                    Some(keys) => keys.iter().for_each(|key| bucket.insert(key, &check.slots, number)),
-                },
+        let slots = filter.as_ref().map(|filter| filter.claim(&mut self.fields)).unwrap_or_default();
+        let found_by = filter.as_ref().and_then(|filter| rarest(filter, &slots, self.buckets.get(bucket_number)?));
+        let check = filter.as_ref().and_then(|filter| Check::new(filter, &slots, found_by));
+
+        let number = self.entries.next();
+        let posting = match check {
+            Some(check) => Posting::candidate(subscriber, self.checks.insert(check)),
+            None => Posting::proven(subscriber, number),
+        };
+        let found_by = found_by.and_then(|place| u32::try_from(place).ok());
+        let held = Held { bucket: bucket_number, posting, found_by, filter };
+        if let Some(bucket) = self.buckets.get_mut(bucket_number) {
+            match held.key_node() {
+                Some(node) => key::each(node, &mut |key| bucket.insert(key, &slots, posting)),
+                None => held.unfound(bucket).insert(posting),
             }
         }
-        Entry(number)
+        Entry(self.entries.insert(held))
     }
 
     /// Removes an entry, and everything that was kept for it alone.
@@ -96,20 +102,23 @@ impl Index {
         let Entry(number) = entry;
         let Some(held) = self.entries.remove(number) else { return };
         let Some(bucket) = self.buckets.get_mut(held.bucket) else { return };
-        match &held.check {
-            None => bucket.open.remove(number),
-            Some(check) => {
-                match check.keys() {
-                    None => bucket.checked.remove(number),
-                    Some(keys) => keys.iter().for_each(|key| bucket.remove(key, &check.slots, number)),
-                }
-                check.filter.release(&mut self.fields);
+        match held.key_node() {
+            Some(node) => {
+                let slots = held.filter.as_ref().map(|filter| filter.slots(&self.fields)).unwrap_or_default();
+                key::each(node, &mut |key| bucket.remove(key, &slots, held.posting));
             }
+            None => held.unfound(bucket).remove(held.posting),
         }
         if bucket.is_empty()
             && let Some(bucket) = self.buckets.remove(held.bucket)
         {
             self.topics.remove(&bucket.pattern);
+        }
+        if let Some(filter) = &held.filter {
+            filter.release(&mut self.fields);
+        }
+        if let Some(check) = held.posting.check() {
+            self.checks.remove(check);
         }
     }
 
@@ -129,11 +138,17 @@ impl Index {
         let mut found = None;
         self.topics.each(event.topic, &mut |number| {
             let Some(bucket) = self.buckets.get(number) else { return };
-            bucket.open.each(|entry| out.extend(self.entries.get(entry).map(|held| held.subscriber)));
+            bucket.open.each(|posting| out.push(posting.subscriber));
             if bucket.has_filters() {
                 let found = found.get_or_insert_with(|| self.fields.read(event));
-                bucket.candidates(found, |entry| {
-                    out.extend(self.entries.get(entry).filter(|held| held.wants(found)).map(|held| held.subscriber));
+                bucket.candidates(found, |posting| {
+                    let is_wanted = match posting.check() {
+                        None => true,
+                        Some(check) => self.checks.get(check).is_some_and(|check| check.holds(found)),
+                    };
+                    if is_wanted {
+                        out.push(posting.subscriber);
+                    }
                 });
             }
         });
@@ -144,7 +159,8 @@ impl Index {
     /// Whether nothing is left of what was once inserted.
     #[cfg(test)]
     fn is_bare(&self) -> bool {
-        self.is_empty() && self.buckets.len() == 0 && self.topics.is_empty() && self.fields.is_bare()
+        let is_nothing_held = self.is_empty() && self.checks.len() == 0 && self.buckets.len() == 0;
+        is_nothing_held && self.topics.is_empty() && self.fields.is_bare()
     }
 }
 
@@ -155,32 +171,38 @@ impl Default for Index {
 }
 
 impl Held {
-    fn wants(&self, found: &Found<'_>) -> bool {
-        self.check.as_ref().is_none_or(|check| check.filter.holds(found, &check.slots))
+    /// The conjunct by whose values it is found.
+    fn key_node(&self) -> Option<&Node> {
+        self.filter.as_ref()?.conjuncts().get(self.found_by? as usize)
     }
-}
 
-impl Check {
-    /// The values by which the entry is found.
-    fn keys(&self) -> Option<Vec<Key<'_>>> {
-        keys(self.filter.conjuncts().get(self.found_by?)?)
+    /// Where it is kept if no value finds it.
+    fn unfound<'b>(&self, bucket: &'b mut Bucket) -> &'b mut Postings {
+        if self.filter.is_none() { &mut bucket.open } else { &mut bucket.checked }
     }
 }
 
 /// The conjunct whose values find the fewest entries so far, and of equal ones that with the fewest values.
-fn rarest(check: &Check, bucket: &Bucket) -> Option<usize> {
+fn rarest(filter: &Filter, slots: &Slots, bucket: &Bucket) -> Option<usize> {
     /// So many values tell enough of a long list.
     const SAMPLE: usize = 16;
-    let mut best = None;
-    for (place, conjunct) in check.filter.conjuncts().iter().enumerate() {
-        let Some(keys) = keys(conjunct) else { continue };
-        let crowd = keys.iter().take(SAMPLE).map(|key| bucket.crowd(key, &check.slots)).max().unwrap_or(0);
-        let cost = (crowd, keys.len());
-        if best.is_none_or(|(least, _)| cost < least) {
-            best = Some((cost, place));
-        }
+    let counted = filter.conjuncts().iter().enumerate();
+    let mut keyed = counted.filter_map(|(place, node)| Some((place, node, key::count(node)?))).peekable();
+    let first = keyed.next()?;
+    if keyed.peek().is_none() {
+        return Some(first.0);
     }
-    best.map(|(_, place)| place)
+    let cost = |(_, node, count): &(usize, &Node, usize)| {
+        let (mut seen, mut crowd) = (0, 0);
+        key::each(node, &mut |key| {
+            if seen < SAMPLE {
+                crowd = bucket.crowd(key, slots).max(crowd);
+            }
+            seen += 1;
+        });
+        (crowd, *count)
+    };
+    std::iter::once(first).chain(keyed).min_by_key(cost).map(|(place, ..)| place)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 use standpipe_protocol::{ErrorCode, Refusal, refusal::did_you_mean};
 
 use crate::wording::{clip, list};
@@ -26,8 +28,11 @@ pub(crate) enum Path {
     /// A field beside the payload.
     Envelope(Envelope),
     /// Names from the payload inwards; none for the payload itself.
-    Data(Box<[Box<str>]>),
+    Data(Steps),
 }
+
+/// Most paths are one short name, which takes no allocation.
+pub(crate) type Steps = SmallVec<[SmolStr; 1]>;
 
 /// The fields beside the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,10 +74,10 @@ impl Path {
         if steps.len() > MAX_PATH_STEPS {
             return Err(refuse(text, &format!("has {} names, at most {MAX_PATH_STEPS} are allowed", steps.len())));
         }
-        if steps.first().is_some_and(|first| **first == *"data") {
+        if steps.first().is_some_and(|first| first == "data") {
             steps.remove(0);
         }
-        Ok(Self::Data(steps.into()))
+        Ok(Self::Data(steps))
     }
 }
 
@@ -86,8 +91,8 @@ fn backslashes_at_end(text: &str) -> usize {
     text.bytes().rev().take_while(|b| *b == b'\\').count()
 }
 
-fn steps(text: &str) -> Result<Vec<Box<str>>, Refusal> {
-    let mut steps = Vec::new();
+fn steps(text: &str) -> Result<Steps, Refusal> {
+    let mut steps = Steps::new();
     let mut step = String::new();
     let mut rest = text.chars();
     loop {
@@ -105,7 +110,8 @@ fn steps(text: &str) -> Result<Vec<Box<str>>, Refusal> {
                     let refusal = refuse(text, "has an empty name");
                     return Err(refusal.hint("names stand between single dots, as in `user.name`"));
                 }
-                steps.push(std::mem::take(&mut step).into_boxed_str());
+                steps.push(SmolStr::new(&step));
+                step.clear();
                 if end_of_step.is_none() {
                     return Ok(steps);
                 }
@@ -142,7 +148,7 @@ impl fmt::Display for Path {
             Self::Data(steps) => steps,
         };
         let Some(first) = steps.first() else { return f.write_str("data") };
-        if **first == *"data" || first.starts_with('$') || COMBINERS.contains(&&**first) {
+        if first == "data" || first.starts_with('$') || COMBINERS.contains(&first.as_str()) {
             f.write_str("data.")?;
         }
         for (i, step) in steps.iter().enumerate() {
@@ -226,7 +232,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_shown_path_reads_as_the_same_path(names in proptest::collection::vec("[a.\\\\$]{1,4}|data|and|[^.]{1,3}", 0..5)) {
-            let path = Path::Data(names.into_iter().map(String::into_boxed_str).collect());
+            let path = Path::Data(names.into_iter().map(SmolStr::from).collect());
             prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
         }
 

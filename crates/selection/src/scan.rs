@@ -50,7 +50,7 @@ impl<'a> Scan<'a> {
         self.at += 1;
         let mut is_escaped = false;
         loop {
-            self.at += self.rest().iter().position(|b| matches!(b, b'"' | b'\\'))?;
+            self.at += memchr::memchr2(b'"', b'\\', self.rest())?;
             if self.rest().first() == Some(&b'"') {
                 self.at += 1;
                 let quoted = self.text.get(from..self.at)?;

@@ -9,7 +9,7 @@ use standpipe_protocol::{ErrorCode, EventView, Refusal};
 
 use crate::{
     Filter, Pattern,
-    fields::{Fields, Slot},
+    fields::{Fields, Slots},
 };
 
 /// Values for the parameters that a source declares, by name.
@@ -38,7 +38,7 @@ pub struct Subscriptions {
 #[derive(Debug)]
 struct Held {
     subscription: Subscription,
-    slots: Box<[Slot]>,
+    slots: Slots,
 }
 
 impl Subscriptions {

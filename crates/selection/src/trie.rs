@@ -1,6 +1,7 @@
 //! A tree of words: what fields' paths and topic patterns have in common.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
+use smol_str::SmolStr;
 
 use crate::arena::Arena;
 
@@ -18,7 +19,7 @@ pub(crate) struct Trie<T> {
 #[derive(Debug, Default)]
 struct Node<T> {
     held: T,
-    children: HashMap<Box<str>, u32>,
+    children: AHashMap<SmolStr, u32>,
 }
 
 impl<T: Default + PartialEq> Trie<T> {

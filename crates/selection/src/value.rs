@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, fmt};
 
+use smol_str::SmolStr;
+
 use crate::decimal::Decimal;
 
 /// One value found in an event.
@@ -26,7 +28,7 @@ pub(crate) enum Scalar {
     Null,
     Bool(bool),
     Number(Box<Decimal>),
-    Text(Box<str>),
+    Text(SmolStr),
 }
 
 impl<'a> Value<'a> {
@@ -69,7 +71,7 @@ impl Scalar {
         Some(match (self, value) {
             (Self::Bool(own), Value::Bool(other)) => own.cmp(other),
             (Self::Number(own), Value::Number(other)) => (**own).cmp(other),
-            (Self::Text(own), Value::Text { text, .. }) => (**own).cmp(text),
+            (Self::Text(own), Value::Text { text, .. }) => own.as_str().cmp(text),
             _ => self.rank().cmp(&rank),
         })
     }

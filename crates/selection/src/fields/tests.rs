@@ -126,7 +126,7 @@ proptest! {
     ) {
         let text = if pretty { serde_json::to_string_pretty(&data) } else { serde_json::to_string(&data) }.unwrap();
         let mut fields = Fields::new();
-        let slots: Vec<Slot> = paths
+        let slots: Slots = paths
             .iter()
             .map(|steps| fields.claim(&Path::Data(steps.iter().map(|step| step.as_str().into()).collect())))
             .collect();

@@ -1,9 +1,10 @@
 //! The JSON form of a filter, read strictly: what is not understood is refused, and the refusal names the place.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 use standpipe_protocol::Refusal;
 
 use super::{Comparison, Draft, Node, Operator, Test, draft::invalid};
@@ -156,7 +157,7 @@ fn test(draft: &Draft<'_>, operator: Operator, text: &str, place: Place<'_>) -> 
 /// A value that a field may equal.
 fn scalar(text: &str, place: Place<'_>) -> Result<Scalar, Refusal> {
     match text.as_bytes().first() {
-        Some(b'"') => Ok(Scalar::Text(string(text, place)?)),
+        Some(b'"') => Ok(Scalar::Text(SmolStr::new(string(text, place)?))),
         Some(b't') => Ok(Scalar::Bool(true)),
         Some(b'f') => Ok(Scalar::Bool(false)),
         Some(b'n') => Ok(Scalar::Null),
@@ -206,11 +207,16 @@ fn part(text: &str, place: Place<'_>) -> Result<Box<str>, Refusal> {
     if !text.starts_with('"') {
         return Err(place.refuse(format!("takes a string, not {}", kind(text))));
     }
-    string(text, place)
+    Ok(string(text, place)?.into())
 }
 
-fn string(text: &str, place: Place<'_>) -> Result<Box<str>, Refusal> {
-    serde_json::from_str(text).map_err(|_| place.refuse("has a string that is not Unicode"))
+fn string<'a>(text: &'a str, place: Place<'_>) -> Result<Cow<'a, str>, Refusal> {
+    if let Some(plain) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+        && !plain.contains('\\')
+    {
+        return Ok(Cow::Borrowed(plain));
+    }
+    serde_json::from_str(text).map(Cow::Owned).map_err(|_| place.refuse("has a string that is not Unicode"))
 }
 
 /// What a JSON text is, in words.

@@ -1,11 +1,14 @@
 //! The entries of one pattern.
 
-use std::{
-    collections::{HashMap, hash_map},
-    hash::Hash,
-};
+use std::{collections::hash_map, hash::Hash};
 
-use super::{key::Key, postings::Postings};
+use ahash::AHashMap;
+use smol_str::SmolStr;
+
+use super::{
+    key::Key,
+    postings::{Posting, Postings},
+};
 use crate::{
     Pattern,
     decimal::Decimal,
@@ -21,14 +24,14 @@ pub(super) struct Bucket {
     pub(super) open: Postings,
     /// Those whose filter no value finds: candidates for every event.
     pub(super) checked: Postings,
-    by_field: HashMap<Slot, ByValue>,
+    by_field: AHashMap<Slot, ByValue>,
 }
 
 /// The entries that are found by a value of one field.
 #[derive(Debug, Default)]
 struct ByValue {
-    texts: HashMap<Box<str>, Postings>,
-    numbers: HashMap<Decimal, Postings>,
+    texts: AHashMap<SmolStr, Postings>,
+    numbers: AHashMap<Decimal, Postings>,
     truths: Postings,
     falsehoods: Postings,
     nulls: Postings,
@@ -36,7 +39,7 @@ struct ByValue {
 
 impl Bucket {
     pub(super) fn new(pattern: Pattern) -> Self {
-        Self { pattern, open: Postings::None, checked: Postings::None, by_field: HashMap::new() }
+        Self { pattern, open: Postings::None, checked: Postings::None, by_field: AHashMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -48,17 +51,17 @@ impl Bucket {
     }
 
     /// Has an entry be found by a value.
-    pub(super) fn insert(&mut self, key: &Key<'_>, slots: &[Slot], entry: u32) {
+    pub(super) fn insert(&mut self, key: &Key<'_>, slots: &[Slot], posting: Posting) {
         if let Some(slot) = key.slot(slots) {
-            self.by_field.entry(slot).or_default().insert(key.value, entry);
+            self.by_field.entry(slot).or_default().insert(key.value, posting);
         }
     }
 
     /// Undoes an insertion, and keeps nothing that is empty.
-    pub(super) fn remove(&mut self, key: &Key<'_>, slots: &[Slot], entry: u32) {
+    pub(super) fn remove(&mut self, key: &Key<'_>, slots: &[Slot], posting: Posting) {
         let Some(slot) = key.slot(slots) else { return };
         if let hash_map::Entry::Occupied(mut by_value) = self.by_field.entry(slot) {
-            by_value.get_mut().remove(key.value, entry);
+            by_value.get_mut().remove(key.value, posting);
             if by_value.get().is_empty() {
                 by_value.remove();
             }
@@ -72,7 +75,7 @@ impl Bucket {
     }
 
     /// Visits every entry that may want the event; one that several values find, several times.
-    pub(super) fn candidates(&self, found: &Found<'_>, mut visit: impl FnMut(u32)) {
+    pub(super) fn candidates(&self, found: &Found<'_>, mut visit: impl FnMut(Posting)) {
         self.checked.each(&mut visit);
         if self.by_field.is_empty() {
             return;
@@ -102,7 +105,7 @@ impl ByValue {
     /// The entries that are found by a value of a filter.
     fn named(&self, value: &Scalar) -> Option<&Postings> {
         match value {
-            Scalar::Text(text) => self.texts.get(text),
+            Scalar::Text(text) => self.texts.get(text.as_str()),
             Scalar::Number(number) => self.numbers.get(&**number),
             Scalar::Bool(true) => Some(&self.truths),
             Scalar::Bool(false) => Some(&self.falsehoods),
@@ -110,23 +113,23 @@ impl ByValue {
         }
     }
 
-    fn insert(&mut self, value: &Scalar, entry: u32) {
+    fn insert(&mut self, value: &Scalar, posting: Posting) {
         match value {
-            Scalar::Text(text) => self.texts.entry(text.clone()).or_default().insert(entry),
-            Scalar::Number(number) => self.numbers.entry((**number).clone()).or_default().insert(entry),
-            Scalar::Bool(true) => self.truths.insert(entry),
-            Scalar::Bool(false) => self.falsehoods.insert(entry),
-            Scalar::Null => self.nulls.insert(entry),
+            Scalar::Text(text) => self.texts.entry(text.clone()).or_default().insert(posting),
+            Scalar::Number(number) => self.numbers.entry((**number).clone()).or_default().insert(posting),
+            Scalar::Bool(true) => self.truths.insert(posting),
+            Scalar::Bool(false) => self.falsehoods.insert(posting),
+            Scalar::Null => self.nulls.insert(posting),
         }
     }
 
-    fn remove(&mut self, value: &Scalar, entry: u32) {
+    fn remove(&mut self, value: &Scalar, posting: Posting) {
         match value {
-            Scalar::Text(text) => forget(&mut self.texts, text.clone(), entry),
-            Scalar::Number(number) => forget(&mut self.numbers, (**number).clone(), entry),
-            Scalar::Bool(true) => self.truths.remove(entry),
-            Scalar::Bool(false) => self.falsehoods.remove(entry),
-            Scalar::Null => self.nulls.remove(entry),
+            Scalar::Text(text) => forget(&mut self.texts, text.clone(), posting),
+            Scalar::Number(number) => forget(&mut self.numbers, (**number).clone(), posting),
+            Scalar::Bool(true) => self.truths.remove(posting),
+            Scalar::Bool(false) => self.falsehoods.remove(posting),
+            Scalar::Null => self.nulls.remove(posting),
         }
     }
 
@@ -136,9 +139,9 @@ impl ByValue {
     }
 }
 
-fn forget<K: Hash + Eq>(map: &mut HashMap<K, Postings>, key: K, entry: u32) {
+fn forget<K: Hash + Eq>(map: &mut AHashMap<K, Postings>, key: K, posting: Posting) {
     if let hash_map::Entry::Occupied(mut postings) = map.entry(key) {
-        postings.get_mut().remove(entry);
+        postings.get_mut().remove(posting);
         if postings.get().is_empty() {
             postings.remove();
         }

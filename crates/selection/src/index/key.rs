@@ -1,4 +1,6 @@
 //! By which values a filter can be found.
+//!
+//! Invariant: the same for the same node, because what was inserted by its keys is removed by them.
 
 use crate::{
     fields::Slot,
@@ -20,19 +22,39 @@ impl Key<'_> {
     }
 }
 
-/// Values of which every event that `node` selects has at least one. `None` if there is no such list.
-///
-/// Invariant: the same for the same node, because what was inserted by these keys is removed by them.
-pub(super) fn keys(node: &Node) -> Option<Vec<Key<'_>>> {
+/// How many keys `node` has: values of which every event that it selects has at least one. `None` if there are no such
+/// values.
+pub(super) fn count(node: &Node) -> Option<usize> {
+    match node {
+        Node::Field(_, Test::In(set)) => Some(set.values().len()),
+        Node::All(nodes) => nodes.iter().filter_map(count).min(),
+        Node::Any(nodes) => nodes.iter().map(count).sum(),
+        Node::Field(..) | Node::Not(_) => None,
+    }
+}
+
+/// Visits the keys that [`count`] counts.
+pub(super) fn each<'f>(node: &'f Node, visit: &mut dyn FnMut(&Key<'f>)) {
     match node {
         Node::Field(field, Test::In(set)) => {
-            Some(set.values().iter().map(|value| Key { field: *field, value }).collect())
+            set.values().iter().for_each(|value| visit(&Key { field: *field, value }));
         }
-        Node::All(nodes) => nodes.iter().filter_map(keys).min_by_key(Vec::len),
-        Node::Any(nodes) => {
-            let alternatives: Option<Vec<_>> = nodes.iter().map(keys).collect();
-            Some(alternatives?.into_iter().flatten().collect())
+        Node::All(nodes) => {
+            let counted = nodes.iter().filter_map(|node| Some((count(node)?, node)));
+            if let Some((_, fewest)) = counted.min_by_key(|(count, _)| *count) {
+                each(fewest, visit);
+            }
         }
-        Node::Field(..) | Node::Not(_) => None,
+        Node::Any(nodes) => nodes.iter().for_each(|node| each(node, visit)),
+        Node::Field(..) | Node::Not(_) => {}
+    }
+}
+
+/// Whether every event that has one of the keys is one that `node` selects.
+pub(super) fn prove(node: &Node) -> bool {
+    match node {
+        Node::Field(_, Test::In(_)) => true,
+        Node::Any(nodes) => nodes.iter().all(prove),
+        Node::Field(..) | Node::All(_) | Node::Not(_) => false,
     }
 }

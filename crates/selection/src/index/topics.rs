@@ -1,7 +1,6 @@
 //! From a topic to the patterns that select it.
 
-use std::collections::HashMap;
-
+use ahash::AHashMap;
 use standpipe_protocol::Topic;
 
 use crate::{
@@ -12,14 +11,14 @@ use crate::{
 /// Patterns, each with the number of its bucket: exact ones by hash, the others by their tokens.
 #[derive(Debug)]
 pub(super) struct Topics {
-    exact: HashMap<Pattern, u32>,
+    exact: AHashMap<Pattern, u32>,
     /// The wildcards stand in it as the tokens `*` and `>`, which no topic has.
     wild: Trie<Option<u32>>,
 }
 
 impl Topics {
     pub(super) fn new() -> Self {
-        Self { exact: HashMap::new(), wild: Trie::new() }
+        Self { exact: AHashMap::new(), wild: Trie::new() }
     }
 
     pub(super) fn find(&self, pattern: &Pattern) -> Option<u32> {
