@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test -p standpipe-protocol` writes the tables.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use standpipe_protocol::{CloseReason, ErrorCode, codec};
@@ -43,6 +45,9 @@ fn the_tables_are_made_from_the_code() {
 
 #[test]
 fn every_example_is_json_and_every_command_is_read() {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        return; // The other test is writing the file.
+    }
     let (_, text) = document();
     let mut commands = 0;
     for block in text.split("```json\n").skip(1) {

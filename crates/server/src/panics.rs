@@ -12,7 +12,9 @@ pub fn count_panics() {
     panic::set_hook(Box::new(|info| {
         PANICS.fetch_add(1, Relaxed);
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("no message");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         tracing::error!(place, what, "a task panicked; please report this");
     }));
 }
