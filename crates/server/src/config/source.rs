@@ -63,7 +63,7 @@ section! {
         send: Vec<Expanded> = Vec::<String>::new(), "Text frames to send after connecting, in order. `${NAME}` is replaced.";
         decode: Decoding = vec!["json"], "What makes a value of a frame: steps that unpack it, then `json`, `ndjson` or `text`.";
         reply: Option<Mapping>, "A jq program; each output for a frame is sent back. For pings of the feed's own.";
-        max_frame: Size = "4MiB", "The largest frame, as received and after each step of `decode`.";
+        max_frame: Size = "16MiB", "The largest frame, as received and after each step of `decode`.";
         connect_timeout: Duration = "10s", "For name resolution, connecting, TLS and the handshake together.";
         ping_interval: Duration = "20s", "How often the feed's server is pinged.";
         pong_timeout: Duration = "20s", "How long it may then send nothing at all before the connection counts as lost.";
@@ -79,7 +79,7 @@ section! {
         speed: Pace = "recorded", "With the pauses it was recorded with, with those divided by a number, or without (`max`).";
         repeat: bool = false, "Whether it starts again at its end.";
         decode: Decoding = vec!["json"], "As for `websocket`.";
-        max_frame: Size = "4MiB", "The largest frame, as recorded and after each step of `decode`.";
+        max_frame: Size = "16MiB", "The largest frame, as recorded and after each step of `decode`.";
     }
 }
 
