@@ -1,6 +1,6 @@
 //! The commands and their arguments, as a person types them. What they do is in the module of each.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The project's own tasks.
 #[derive(Debug, Parser)]
@@ -26,6 +26,27 @@ pub(crate) enum Command {
         /// Part of a test's name, such as `drain` or `resume::`.
         filter: Option<String>,
     },
+    /// A benchmark of the whole server.
+    Bench {
+        /// Which one.
+        name: Bench,
+    },
     /// The same as `test`, under the rules of CI: what this machine lacks is a failure.
     Ci,
+}
+
+/// The benchmarks of the whole server.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Bench {
+    /// Following authors by a filter, beside following each by a topic.
+    Follow,
+}
+
+impl Bench {
+    /// The program that measures.
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Self::Follow => "follow",
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! This file decides which command runs which module, and what the exit code is. One file per command; what several of
 //! them need is in [`workspace`], [`process`], [`report`] and [`skips`].
 
+mod bench;
 mod check;
 mod ci;
 mod docs;
@@ -44,6 +45,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Check => check::run(&workspace),
         Command::Test => test::run(&workspace),
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
+        Command::Bench { name } => bench::run(&workspace, name.program()),
         Command::Ci => ci::run(&workspace),
     }
 }
