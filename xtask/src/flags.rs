@@ -31,6 +31,14 @@ pub(crate) enum Command {
         /// Which one.
         name: Bench,
     },
+    /// Looks for inputs that break what a parser or the index promises, guided by coverage.
+    Fuzz {
+        /// One target; without it, each in turn.
+        target: Option<String>,
+        /// For how long, each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// The same as `test`, under the rules of CI: what this machine lacks is a failure.
     Ci,
 }

@@ -8,6 +8,7 @@ mod check;
 mod ci;
 mod docs;
 mod flags;
+mod fuzz;
 mod layers;
 mod process;
 mod report;
@@ -46,6 +47,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Test => test::run(&workspace),
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
         Command::Bench { name } => bench::run(&workspace, name.program()),
+        Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Command::Ci => ci::run(&workspace),
     }
 }

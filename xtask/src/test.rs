@@ -3,7 +3,7 @@
 use std::{env, process::ExitCode};
 
 use crate::{
-    check,
+    check, fuzz,
     process::{watch, works},
     report::Report,
     setup,
@@ -26,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
         let mut examples = workspace.cargo();
         report.tests("documentation examples", &watch(examples.args(["test", "--quiet", "--doc"]).args(unit))?);
     }
+    note_lacking(fuzz::add(workspace, &mut report)?, &mut report);
     test_e2e::add(workspace, None, &skips, &mut report)?;
 
     report.skipped(skips.end()?);
