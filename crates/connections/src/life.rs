@@ -73,6 +73,8 @@ pub struct Life<IO, C: Commands> {
     /// Since when not one byte could be written.
     stalled: Option<Instant>,
     ping_wanted: bool,
+    /// What the peer sends has lost its meaning. It is read and dropped, so that the peer comes to read why.
+    deaf: bool,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -131,6 +133,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             flushed: now,
             stalled: None,
             ping_wanted: false,
+            deaf: false,
             sleep: Box::pin(tokio::time::sleep_until(now)),
             connection,
             commands,
@@ -188,15 +191,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             }
         }
         while self.blocked.is_none() {
+            if self.deaf {
+                return self.fill(cx);
+            }
             match self.reader.next() {
                 Ok(Some(incoming)) => self.handle(incoming, now)?,
                 Ok(None) => return self.fill(cx),
-                Err(reason) if matches!(self.phase, Phase::Open) => {
-                    self.connection.close(Closing::now(reason));
+                Err(reason) => {
+                    self.deaf = true;
+                    self.connection.close(fault(reason, self.connection.config().max_frame));
                     self.obey(now);
                     return Poll::Ready(Ok(()));
                 }
-                Err(reason) => return Poll::Ready(Err(self.reason().unwrap_or(reason))),
             }
         }
         Poll::Ready(Ok(()))
@@ -207,7 +213,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             let mut buffer = ReadBuf::new(scratch);
             let polled = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
             polled.map_ok(|()| {
-                self.reader.push(buffer.filled());
+                if !self.deaf {
+                    self.reader.push(buffer.filled());
+                }
                 buffer.filled().len()
             })
         });
@@ -406,6 +414,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Future for Life<IO, C> {
 }
 
 impl<IO, C: Commands> Unpin for Life<IO, C> {}
+
+/// The end of a connection whose peer broke the protocol, with a hint where there is something to be right about.
+fn fault(reason: CloseReason, max_frame: usize) -> Closing {
+    if reason != CloseReason::MessageTooBig {
+        return Closing::now(reason);
+    }
+    let message = format!("a message has at most {max_frame} bytes");
+    let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
+    Closing::refused(reason, refusal.hint("`welcome.limits.max_frame_bytes` tells it; `client.max_frame` sets it"))
+}
 
 /// A nonce that a peer cannot guess.
 fn random() -> u64 {

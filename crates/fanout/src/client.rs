@@ -78,7 +78,7 @@ impl Reading {
 #[derive(Debug)]
 pub(crate) struct Bracket {
     pub(crate) id: Option<String>,
-    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) reading: Reading,
     pub(crate) to: u64,
     pub(crate) begun: bool,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use standpipe_connections::{Mark, Offer};
-use standpipe_protocol::{EventView, Gap, GapReason, Message, Record, Topic};
-use standpipe_selection::Subscription;
+use standpipe_protocol::{Gap, GapReason, Message, Record, Topic};
+use standpipe_selection::Subscriptions;
 use tokio::time::Instant;
 
 use crate::{
@@ -101,7 +101,7 @@ fn refresh(reading: &mut Reading, log: &dyn Log, wanted: impl Fn(&Topic) -> bool
 fn advance(
     client: &mut Client,
     reading: &mut Reading,
-    only: Option<&[Subscription]>,
+    only: Option<&Subscriptions>,
     to: u64,
     log: &dyn Log,
     now: Instant,
@@ -118,7 +118,7 @@ fn advance(
     };
     for record in batch.drain(..) {
         let (wanted, mark) = match only {
-            Some(subscriptions) => (any_matches(subscriptions, record.view()), Mark::Replayed),
+            Some(subscriptions) => (subscriptions.matches(record.view()), Mark::Replayed),
             None => (client.subscriptions.matches(record.view()), Mark::Event(record.seq)),
         };
         if wanted {
@@ -155,11 +155,4 @@ fn tell_expired(
     let mark = if in_bracket { Mark::Control } else { Mark::Position(floor - 1) };
     client.connection.tell(&Message::Gap(gap), mark, now);
     reading.cursor = floor - 1;
-}
-
-fn any_matches(subscriptions: &[Subscription], event: EventView<'_>) -> bool {
-    subscriptions.iter().any(|subscription| {
-        subscription.pattern.matches(event.topic)
-            && subscription.filter.as_ref().is_none_or(|filter| filter.matches(event))
-    })
 }

@@ -15,7 +15,7 @@ use slab::Slab;
 use standpipe_connections::{Closing, Mark, Offer, Signal};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState};
-use standpipe_selection::{Index, Params, Pattern, Selection, Subscription};
+use standpipe_selection::{Index, Params, Pattern, Selection, Subscription, Subscriptions};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -243,7 +243,11 @@ impl Shard {
                 let to = client.position(self.cursor);
                 let (id, reading) = (id.map(str::to_owned), Reading::behind(cursor));
                 client.stand_still(to);
-                client.brackets.push_back(Bracket { id, subscriptions, reading, to, begun: false });
+                let mut alone = Subscriptions::new(subscriptions.len());
+                for subscription in subscriptions {
+                    alone.put(subscription)?;
+                }
+                client.brackets.push_back(Bracket { id, subscriptions: alone, reading, to, begun: false });
                 gap
             }
             (_, None) => None,
@@ -283,7 +287,7 @@ impl Shard {
         for pattern in patterns {
             client.subscriptions.remove(pattern, params);
             for bracket in &mut client.brackets {
-                bracket.subscriptions.retain(|s| s.pattern != *pattern || s.params != *params);
+                bracket.subscriptions.remove(pattern, params);
                 bracket.reading.plan = None;
             }
             if let Some(entry) = client.take_entry(pattern, params) {

@@ -118,11 +118,11 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// An absent field and `null` are the same.
+    /// `null` is refused: a client that lost its filter or its cursor is not given everything without a word.
     fn optional<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let Some((_, raw)) = self.0.iter().find(|(field, _)| field == name) else { return Ok(None) };
         if raw.get() == "null" {
-            return Ok(None);
+            return Err(invalid(name, "it is null; leave it out").hint("a field that is not wanted is not sent"));
         }
         serde_json::from_str(raw.get()).map(Some).map_err(|e| {
             let why = e.to_string();

@@ -57,6 +57,7 @@ impl Places {
     fn take(&self, peer: SocketAddr) -> Result<Place, Refusal> {
         let full = |who: &str, max: usize| {
             Refusal::new(ErrorCode::OverCapacity, format!("{who} has as many connections as it may have, {max}"))
+                .hint("come back later; one connection can have many subscriptions")
         };
         let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| full("the server", self.max))?;
         let Some(max) = self.per_ip else { return Ok(Place { _permit: permit, ip: None }) };

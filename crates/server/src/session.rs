@@ -41,6 +41,12 @@ impl Sessions {
     /// `NOT_AVAILABLE` for what it cannot do; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
     pub(crate) fn check(&self, query: &Query) -> Result<(), Refusal> {
         refuse_unavailable(query.snapshot, query.conflate)?;
+        let (asked, max) = (query.selection.as_ref().map_or(0, |s| s.patterns.len()), self.bounds.max_subscriptions);
+        if asked > max {
+            let message = format!("`topics` names {asked}, a connection has at most {max} subscriptions");
+            let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
+            return Err(refusal.hint("a pattern such as `trades.*` selects many"));
+        }
         match &query.after {
             Some(after) => self.fanout.check(after, query.on_gap),
             None => Ok(()),

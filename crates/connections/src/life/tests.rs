@@ -299,6 +299,18 @@ async fn faults_of_the_peer_get_their_close_code_and_mistakes_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_sends_too_much_and_goes_on_sending_still_comes_to_read_why() {
+    let Served { client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 256);
+    let mut socket = websocket(client).await;
+    socket.send(Frame::text("x".repeat(100_000))).await.unwrap();
+    let got = read_all(&mut socket).await;
+    assert!(got[0].contains("LIMIT_EXCEEDED") && got[0].contains("1024 bytes"), "{got:?}");
+    assert!(got[1].contains("\"code\":1009"), "{got:?}");
+    assert_eq!(got[2], "close 1009 MESSAGE_TOO_BIG");
+    assert_eq!(life.await.unwrap().reason, CloseReason::MessageTooBig);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_mailbox_holds_the_next_command_and_nothing_else() {
     let mut served = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
     let mut socket = websocket(served.client).await;

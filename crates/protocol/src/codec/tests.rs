@@ -71,6 +71,7 @@ fn refusals_name_what_is_wrong_and_what_would_be_right() {
         r#"{"op":"subscribe","topics":["a"],"after":"x"}"#,
         r#"{"op":"subscribe","topics":["a"],"params":{"a":1}}"#,
         r#"{"op":"subscribe","topics":["a"],"params":{"a":"1","a":"2"}}"#,
+        r#"{"op":"subscribe","topics":["a"],"filter":null}"#,
         r#"{"op":"ack","delivered":-1}"#,
         r#"{"op":"ping","extra":1}"#,
     ]
@@ -95,6 +96,7 @@ fn refusals_name_what_is_wrong_and_what_would_be_right() {
         INVALID_CURSOR: `after`: a cursor is `epoch:seq` or `epoch:seq:event-id`, with 16 hexadecimal digits for the epoch; `x` is not
         INVALID_FIELD: field `params`: invalid type: integer `1`, expected a string
         INVALID_FIELD: field `params`: `a` stands twice
+        INVALID_FIELD: field `filter`: it is null; leave it out [a field that is not wanted is not sent]
         INVALID_FIELD: field `delivered`: invalid value: integer `-1`, expected u64
         UNKNOWN_FIELD: `ping` has no field `extra`"#]]
     .assert_eq(&told.join("\n"));
