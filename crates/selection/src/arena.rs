@@ -6,6 +6,9 @@ use slab::Slab;
 #[derive(Debug)]
 pub(crate) struct Arena<T>(Slab<T>);
 
+/// Up to so many, room is doubled.
+const MAX_DOUBLED: usize = 4_096;
+
 impl<T> Arena<T> {
     pub(crate) const fn new() -> Self {
         Self(Slab::new())
@@ -13,6 +16,10 @@ impl<T> Arena<T> {
 
     #[expect(clippy::cast_possible_truncation, reason = "four billion things do not fit into memory")]
     pub(crate) fn insert(&mut self, thing: T) -> u32 {
+        // By an eighth, where doubling would hold half of much memory in reserve. Large blocks grow without a copy.
+        if self.0.len() == self.0.capacity() && self.0.len() > MAX_DOUBLED {
+            self.0.reserve_exact(self.0.len() / 8);
+        }
         self.0.insert(thing) as u32
     }
 

@@ -8,8 +8,9 @@ mod json;
 mod operator;
 mod shown;
 
-use std::{cmp::Ordering, fmt, sync::OnceLock};
+use std::{cmp::Ordering, fmt};
 
+use once_cell::race::OnceBox;
 use smallvec::SmallVec;
 use standpipe_protocol::{EventView, Json, Refusal};
 
@@ -33,7 +34,7 @@ pub struct Filter {
     /// The fields it names; conditions refer to them by their place here.
     paths: Paths,
     /// What it takes to look at an event without an index. Made when first needed: in an index it never is.
-    alone: OnceLock<Box<Alone>>,
+    alone: OnceBox<Alone>,
 }
 
 struct Alone {

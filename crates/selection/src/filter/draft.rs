@@ -1,10 +1,8 @@
 //! A filter while it is being read, from either form: what it names so far, and how much of its bounds is used up.
 
-use std::{
-    collections::{HashMap, hash_map},
-    sync::OnceLock,
-};
+use std::collections::{HashMap, hash_map};
 
+use once_cell::race::OnceBox;
 use standpipe_protocol::{ErrorCode, Refusal};
 
 use super::{Filter, Node, Test, json};
@@ -53,7 +51,7 @@ impl<'b> Draft<'b> {
     pub(crate) fn finish(self, root: Node) -> Filter {
         let mut paths: Vec<(Path, u32)> = self.paths.into_iter().collect();
         paths.sort_unstable_by_key(|(_, place)| *place);
-        Filter { root, paths: paths.into_iter().map(|(path, _)| path).collect(), alone: OnceLock::new() }
+        Filter { root, paths: paths.into_iter().map(|(path, _)| path).collect(), alone: OnceBox::new() }
     }
 }
 
