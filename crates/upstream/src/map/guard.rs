@@ -7,6 +7,9 @@
 //! call the functions below instead; they charge the budget and then do what jaq does. Same results, same order, same
 //! errors.
 //!
+//! One difference is known: where the left operand of `+` or `*` fails and the right one gives nothing, jaq gives nothing,
+//! and a mapping tells the failure.
+//!
 //! Not counted: one native call on one value (`sort`, `tojson`, `test`), whose cost is that of the value.
 
 use jaq_core::{
