@@ -178,7 +178,7 @@ fn node_packages() -> PathBuf {
 mod tests {
     use super::*;
     use crate::{
-        FakeUpstream, PATIENCE,
+        FakeUpstream, PATIENCE, eventually,
         fake_upstream::{Cut, Speed},
         feeds::Capture,
         language,
@@ -201,6 +201,10 @@ mod tests {
         let mut client = language.collect(&upstream.url(), &["--send", r#"{"op":"ping"}"#]);
         upstream.release();
         client.message("event").await;
+        eventually("what was sent", PATIENCE, async || {
+            if upstream.received().is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
+        })
+        .await;
         upstream.cut(Cut::Reset);
         let collected = client.finish(PATIENCE).await;
         assert_eq!(collected.ending, Ending::Closed { code: 1006, reason: String::new() });
