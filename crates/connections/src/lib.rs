@@ -10,6 +10,7 @@
 //! **Invariant:** nothing here waits for a peer: not to read while it writes, not to write while it reads, and never
 //! without a deadline.
 
+pub mod clock;
 pub mod closing;
 pub mod config;
 pub mod connection;

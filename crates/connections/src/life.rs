@@ -19,7 +19,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use standpipe_ledger::Progress;
@@ -31,7 +30,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::{Closing, Connection, Mark, reader::Reader, writer::Writer};
+use crate::{Closing, Connection, Mark, clock::unix_ms, reader::Reader, writer::Writer};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {
@@ -428,11 +427,6 @@ fn fault(reason: CloseReason, max_frame: usize) -> Closing {
 /// A nonce that a peer cannot guess.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| unix_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15))
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ mod describe;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use slab::Slab;
-use standpipe_connections::{Closing, Mark, Offer, Signal};
+use standpipe_connections::{Closing, Mark, Offer, Signal, clock::unix_ms};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState};
 use standpipe_selection::{Index, Params, Pattern, Selection, Subscription, Subscriptions};
@@ -399,9 +399,4 @@ impl Shard {
             }
         }
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

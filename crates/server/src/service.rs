@@ -6,7 +6,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use standpipe_connections::Closing;
+use standpipe_connections::{Closing, clock::unix_ms};
 use standpipe_entry::{Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Json, Refusal, SourceState};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::{self, LogNumbers, Numbers},
     panics,
-    session::{Sessions, unix_ms},
+    session::Sessions,
 };
 
 /// The server behind the routes.

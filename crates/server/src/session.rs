@@ -1,14 +1,9 @@
 //! One WebSocket: from the handshake that the entry has let in, to the tally that its shard closes.
 
-use std::{
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry};
+use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry, clock::unix_ms};
 use standpipe_entry::{Admitted, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
@@ -191,9 +186,4 @@ fn reason_for(refusal: &Refusal) -> CloseReason {
 /// Randomness that nobody can guess; `None`, and no connection, if the system gives none.
 pub(crate) fn random() -> Option<u64> {
     getrandom::u64().inspect_err(|error| tracing::error!(%error, "no randomness for a connection's names")).ok()
-}
-
-pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use standpipe_connections::{Registry, drain};
+use standpipe_connections::{Registry, clock::unix_ms, drain};
 use standpipe_entry::Listener;
 use standpipe_fanout::{Fanout, SourceNews};
 use standpipe_liveness::DrainPlan;
@@ -143,7 +143,7 @@ fn assemble(settings: &Settings, fanout: Fanout, upstream: Upstream) -> Standpip
         places: Places::new(limits.max_connections, limits.max_connections_per_ip),
         draining: CancellationToken::new(),
         started: Instant::now(),
-        started_at: session::unix_ms(),
+        started_at: unix_ms(),
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Blocked, Commands, Life, Phase, unix_ms};
-use crate::{Closing, Mark, reader::Incoming};
+use super::{Blocked, Commands, Life, Phase};
+use crate::{Closing, Mark, clock::unix_ms, reader::Incoming};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     pub(super) fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
