@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use standpipe_connections::Connection;
 use standpipe_ledger::Tally;
 use standpipe_protocol::{ErrorCode, OnGap, Refusal};
-use standpipe_selection::{Entry, Params, Pattern, Subscription, Subscriptions};
+use standpipe_selection::{Entry, Subscription, Subscriptions};
 use tokio::time::Instant;
 
 use crate::log::Plan;
@@ -15,8 +15,8 @@ use crate::log::Plan;
 /// Invariant: everything that matches up to its position was offered to its connection, or told, or will be told as a gap.
 pub(crate) struct Client {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) subscriptions: Subscriptions,
-    pub(crate) entries: Vec<(Pattern, Params, Entry)>,
+    /// Each with its place in the shard's index.
+    pub(crate) subscriptions: Subscriptions<Entry>,
     pub(crate) on_gap: OnGap,
     pub(crate) mode: Mode,
     /// Replays of later subscriptions that stand before the main cursor moves on.
@@ -94,7 +94,6 @@ impl Client {
         Self {
             connection,
             subscriptions: Subscriptions::new(max_subscriptions),
-            entries: Vec::new(),
             on_gap,
             mode: Mode::Idle,
             brackets: VecDeque::new(),
@@ -122,15 +121,6 @@ impl Client {
 }
 
 impl Client {
-    pub(crate) fn has(&self, pattern: &Pattern, params: &Params) -> bool {
-        self.entries.iter().any(|(p, q, _)| p == pattern && q == params)
-    }
-
-    pub(crate) fn take_entry(&mut self, pattern: &Pattern, params: &Params) -> Option<Entry> {
-        let found = self.entries.iter().position(|(p, q, _)| p == pattern && q == params)?;
-        Some(self.entries.swap_remove(found).2)
-    }
-
     /// Puts it into `queue`, if it is not in it already.
     pub(crate) fn schedule(&mut self, slot: usize, queue: &mut VecDeque<usize>) {
         if !std::mem::replace(&mut self.scheduled, true) {
@@ -143,7 +133,7 @@ impl Client {
     /// # Errors
     /// `LIMIT_EXCEEDED`, telling how many there are and may be.
     pub(crate) fn check_room(&self, subscriptions: &[Subscription]) -> Result<(), Refusal> {
-        let added = subscriptions.iter().filter(|s| !self.has(&s.pattern, &s.params)).count();
+        let added = subscriptions.iter().filter(|s| !self.subscriptions.has(&s.pattern, &s.params)).count();
         let (held, max) = (self.subscriptions.len(), self.connection.config().max_subscriptions);
         if held + added <= max {
             return Ok(());

@@ -15,7 +15,7 @@ use slab::Slab;
 use standpipe_connections::{Closing, Mark, Offer, Signal, clock::unix_ms};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState};
-use standpipe_selection::{Index, Params, Pattern, Selection, Subscription, Subscriptions};
+use standpipe_selection::{Index, Params, Pattern, Selection, Subscriptions};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -196,7 +196,7 @@ impl Shard {
         let Some(mut client) = self.slots.remove(&connection).and_then(|slot| self.clients.try_remove(slot)) else {
             return;
         };
-        for (_, _, entry) in client.entries.drain(..) {
+        for entry in client.subscriptions.drain() {
             self.index.remove(entry);
         }
         client.tally.close(progress);
@@ -217,14 +217,11 @@ impl Shard {
         let subscriptions: Vec<_> = selection.subscriptions().collect();
         client.check_room(&subscriptions)?;
         for subscription in &subscriptions {
-            let Subscription { pattern, params, filter } = subscription;
-            client.subscriptions.put(subscription.clone())?;
-            if let Some(old) = client.take_entry(pattern, params) {
+            let subscriber = u32::try_from(slot).unwrap_or(u32::MAX);
+            let entry = self.index.insert(subscriber, &subscription.pattern, subscription.filter.clone());
+            if let Some((_, old)) = client.subscriptions.put(subscription.clone(), entry)? {
                 self.index.remove(old);
             }
-            let subscriber = u32::try_from(slot).unwrap_or(u32::MAX);
-            let entry = self.index.insert(subscriber, pattern, filter.clone());
-            client.entries.push((pattern.clone(), params.clone(), entry));
         }
         client.connection.set_subscribed();
         client.forget_plan();
@@ -245,7 +242,7 @@ impl Shard {
                 client.stand_still(to);
                 let mut alone = Subscriptions::new(subscriptions.len());
                 for subscription in subscriptions {
-                    alone.put(subscription)?;
+                    alone.put(subscription, ())?;
                 }
                 client.brackets.push_back(Bracket { id, subscriptions: alone, reading, to, begun: false });
                 gap
@@ -278,19 +275,19 @@ impl Shard {
         now: Instant,
     ) -> Result<(), Refusal> {
         let Some(client) = self.clients.get_mut(slot) else { return Ok(()) };
-        if let Some(unknown) = patterns.iter().find(|pattern| !client.has(pattern, params)) {
+        if let Some(unknown) = patterns.iter().find(|pattern| !client.subscriptions.has(pattern, params)) {
             let message = format!("`{unknown}` is not subscribed");
             let topics = client.subscriptions.topics().join(", ");
             let refusal = Refusal::new(ErrorCode::NotSubscribed, message);
             return Err(refusal.hint(format!("the patterns of this connection are: {topics}")));
         }
         for pattern in patterns {
-            client.subscriptions.remove(pattern, params);
+            let removed = client.subscriptions.remove(pattern, params);
             for bracket in &mut client.brackets {
                 bracket.subscriptions.remove(pattern, params);
                 bracket.reading.plan = None;
             }
-            if let Some(entry) = client.take_entry(pattern, params) {
+            if let Some((_, entry)) = removed {
                 self.index.remove(entry);
             }
         }

@@ -38,4 +38,4 @@ pub use path::{MAX_PATH_BYTES, MAX_PATH_STEPS};
 pub use pattern::Pattern;
 pub use query::Query;
 pub use selection::{Selection, patterns};
-pub use subscription::{Params, Subscription, Subscriptions};
+pub use subscription::{Options, Params, Subscription, Subscriptions};

@@ -14,7 +14,7 @@ use standpipe_protocol::{
 };
 
 use crate::{
-    Bounds, Params, Pattern, Selection,
+    Bounds, Options, Params, Pattern, Selection,
     filter::{Draft, Node},
     selection::patterns,
     wording::{clip, list, suggest},
@@ -34,10 +34,6 @@ pub struct Query {
     pub after: Option<After>,
     /// The secret of an earlier connection that this one goes on from.
     pub resume: Option<ResumeToken>,
-    /// Whether the latest event of each matching key comes first.
-    pub snapshot: bool,
-    /// Whether a queued event is replaced by the newer one of its key.
-    pub conflate: bool,
     /// What happens if the client does not keep up; without it, what the server is configured for.
     pub overflow: Option<Overflow>,
     /// What is done when `after` points below the floor of the log.
@@ -79,7 +75,7 @@ impl Query {
             }
             reading.parameter(&name, raw_value)?;
         }
-        Ok(reading.finish())
+        reading.finish()
     }
 }
 
@@ -89,6 +85,7 @@ struct Reading<'r> {
     query: Query,
     topics: Vec<Pattern>,
     params: Params,
+    options: Options,
     /// The conditions of `filter` and `where`, in order of appearance.
     conditions: Vec<Node>,
     draft: Draft<'r>,
@@ -102,8 +99,6 @@ impl<'r> Reading<'r> {
                 selection: None,
                 after: None,
                 resume: None,
-                snapshot: false,
-                conflate: false,
                 overflow: None,
                 on_gap: OnGap::default(),
                 confirm: None,
@@ -111,6 +106,7 @@ impl<'r> Reading<'r> {
             },
             topics: Vec::new(),
             params: Params::new(),
+            options: Options::default(),
             conditions: Vec::new(),
             draft: Draft::new(bounds),
         }
@@ -135,8 +131,8 @@ impl<'r> Reading<'r> {
             "filter" => self.filter(value)?,
             "after" => self.query.after = Some(after(&value)?),
             "resume" => self.query.resume = Some(resume(&value)?),
-            "snapshot" => self.query.snapshot = flag(name, &value)?,
-            "conflate" => self.query.conflate = flag(name, &value)?,
+            "snapshot" => self.options.snapshot = flag(name, &value)?,
+            "conflate" => self.options.conflate = flag(name, &value)?,
             "overflow" => self.query.overflow = Some(choice(name, &value, &OVERFLOWS)?),
             "on_gap" => self.query.on_gap = choice(name, &value, &ON_GAPS)?,
             "confirm" => self.query.confirm = Some(choice(name, &value, &CONFIRMS)?),
@@ -179,14 +175,19 @@ impl<'r> Reading<'r> {
         })
     }
 
-    fn finish(self) -> Query {
+    fn finish(self) -> Result<Query, Refusal> {
         let has_filter = !self.conditions.is_empty();
         if self.topics.is_empty() && self.params.is_empty() && !has_filter {
-            return self.query;
+            return match self.options {
+                Options { snapshot: false, conflate: false } => Ok(self.query),
+                Options { snapshot: true, .. } => Err(of_nothing("snapshot")),
+                Options { conflate: true, .. } => Err(of_nothing("conflate")),
+            };
         }
         let patterns = if self.topics.is_empty() { vec![Pattern::everything()] } else { self.topics };
         let filter = has_filter.then(|| Arc::new(self.draft.finish(Node::all(self.conditions))));
-        Query { selection: Some(Selection { patterns, params: self.params, filter }), ..self.query }
+        let selection = Selection { patterns, params: self.params, filter, options: self.options };
+        Ok(Query { selection: Some(selection), ..self.query })
     }
 }
 
@@ -224,6 +225,12 @@ fn resume(value: &str) -> Result<ResumeToken, Refusal> {
         invalid("resume", "is not the token of a connection")
             .hint("it is the `resume` of `welcome`: 32 hexadecimal digits")
     })
+}
+
+/// An option of subscriptions, where the URL makes none.
+fn of_nothing(name: &str) -> Refusal {
+    invalid(name, "is for what the URL selects, and it selects nothing")
+        .hint(format!("add `topics=…`, or leave it out here and say `\"{name}\":true` in `subscribe`"))
 }
 
 fn invalid(name: &str, why: &str) -> Refusal {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use standpipe_protocol::{ErrorCode, Refusal, Subscribe};
 
-use crate::{Bounds, Filter, Params, Pattern, Subscription, wording::clip};
+use crate::{Bounds, Filter, Options, Params, Pattern, Subscription, wording::clip};
 
 /// Topics, params and a filter, as one command or one URL names them. Each pattern becomes a [`Subscription`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Selection {
     pub params: Params,
     /// Without one, all events of the topics.
     pub filter: Option<Arc<Filter>>,
+    /// How they are delivered.
+    pub options: Options,
 }
 
 impl Selection {
@@ -28,7 +30,8 @@ impl Selection {
             refuse_params(&command.params)?;
             let patterns = patterns(command.topics.iter().map(String::as_str), bounds)?;
             let filter = command.filter.as_ref().map(|json| Filter::parse(json, bounds).map(Arc::new)).transpose()?;
-            Ok(Self { patterns, params: command.params.clone(), filter })
+            let options = Options { snapshot: command.snapshot, conflate: command.conflate };
+            Ok(Self { patterns, params: command.params.clone(), filter, options })
         };
         read().map_err(|refusal: Refusal| refusal.answering(command.id.as_deref()))
     }
@@ -39,6 +42,7 @@ impl Selection {
             pattern: pattern.clone(),
             params: self.params.clone(),
             filter: self.filter.clone(),
+            options: self.options,
         })
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use standpipe_protocol::{EventView, Json, Refusal, Topic};
-use standpipe_selection::{Bounds, Filter, Index, Params, Pattern, Query, Subscription, Subscriptions};
+use standpipe_selection::{Bounds, Filter, Index, Options, Params, Pattern, Query, Subscription, Subscriptions};
 
 const BOUNDS: Bounds = Bounds {
     max_filter_bytes: 64 * 1024,
@@ -66,7 +66,9 @@ fn selects(filter: &Arc<Filter>, data: &str) -> Vec<bool> {
     let mut audience = vec![99];
     index.audience(event, &mut audience);
     let mut subscriptions = Subscriptions::new(1);
-    subscriptions.put(Subscription { pattern, params: Params::new(), filter: Some(filter.clone()) }).unwrap();
+    let subscription =
+        Subscription { pattern, params: Params::new(), filter: Some(filter.clone()), options: Options::default() };
+    subscriptions.put(subscription, ()).unwrap();
     vec![filter.matches(event), audience == [7], subscriptions.matches(event)]
 }
 

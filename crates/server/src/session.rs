@@ -9,7 +9,7 @@ use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
     CloseReason, Command, Confirm, ConnectionId, ErrorCode, OnGap, Overflow, Refusal, ResumeToken,
 };
-use standpipe_selection::{Bounds, Query, Selection, patterns};
+use standpipe_selection::{Bounds, Options, Query, Selection, patterns};
 use tokio::sync::mpsc;
 
 /// What every session needs: shared, and fixed for the life of the process.
@@ -35,7 +35,7 @@ impl Sessions {
     /// # Errors
     /// `NOT_AVAILABLE` for what it cannot do; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
     pub(crate) fn check(&self, query: &Query) -> Result<(), Refusal> {
-        refuse_unavailable(query.snapshot, query.conflate)?;
+        refuse_unavailable(query.selection.as_ref().map(|s| s.options).unwrap_or_default())?;
         let (asked, max) = (query.selection.as_ref().map_or(0, |s| s.patterns.len()), self.bounds.max_subscriptions);
         if asked > max {
             let message = format!("`topics` names {asked}, a connection has at most {max} subscriptions");
@@ -124,9 +124,8 @@ impl Commands for ToShards {
     fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<ToShard, Refusal> {
         let request = match command {
             Command::Subscribe(subscribe) => {
-                refuse_unavailable(subscribe.snapshot, subscribe.conflate)
-                    .map_err(|refusal| refusal.answering(subscribe.id.as_deref()))?;
                 let selection = Selection::from_command(&subscribe, &self.bounds)?;
+                refuse_unavailable(selection.options).map_err(|refusal| refusal.answering(subscribe.id.as_deref()))?;
                 Request::Subscribe { id: subscribe.id, selection, after: subscribe.after }
             }
             Command::Unsubscribe(unsubscribe) => {
@@ -154,7 +153,7 @@ impl Commands for ToShards {
     }
 }
 
-fn refuse_unavailable(snapshot: bool, conflate: bool) -> Result<(), Refusal> {
+fn refuse_unavailable(Options { snapshot, conflate }: Options) -> Result<(), Refusal> {
     if snapshot {
         return Err(
             unavailable("`snapshot`: this version keeps no state of keys").hint("after=earliest replays the log")

@@ -47,7 +47,7 @@ async fn the_socket_is_handed_on_with_all_that_was_said() {
     let query = admitted.query.as_ref().unwrap();
     let patterns = query.selection.as_ref().unwrap().patterns.iter().map(Pattern::as_str);
     assert_eq!(patterns.collect::<Vec<_>>(), ["trades.*", "a", "b"]);
-    assert!(query.snapshot);
+    assert!(query.selection.as_ref().unwrap().options.snapshot);
     assert_eq!(admitted.peer, raw.stream.local_addr().unwrap());
     assert_eq!(admitted.user_agent.as_deref(), Some("test/1"));
     assert_eq!(admitted.request_id.as_deref(), Some("r17"));

@@ -33,7 +33,8 @@ fn every_parameter_is_read() {
     let cursor = Cursor { epoch: Epoch(0x9f00_0000_0000_0001), seq: 7, id: Some("t:1".into()) };
     assert_eq!(query.after, Some(After::Cursor(cursor)));
     assert_eq!(query.resume, Some(ResumeToken(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)));
-    assert!(query.snapshot && !query.conflate);
+    let options = query.selection.as_ref().unwrap().options;
+    assert_eq!(options, Options { snapshot: true, conflate: false });
     assert_eq!(
         (query.overflow, query.on_gap, query.confirm),
         (Some(Overflow::CatchUp), OnGap::Fail, Some(Confirm::Ack))
@@ -46,7 +47,7 @@ fn every_parameter_is_read() {
 
 #[test]
 fn an_empty_query_selects_nothing_yet() {
-    for raw in ["", "&&", "token=x", "snapshot=1&access_token=y", "after=earliest"] {
+    for raw in ["", "&&", "token=x", "snapshot=0&access_token=y", "after=earliest"] {
         assert_eq!(parse(raw).unwrap().selection, None, "{raw}");
     }
 }
@@ -103,6 +104,8 @@ fn refusals_name_the_parameter_and_what_would_be_right() {
         "resume=abc",
         "snapshot=",
         "conflate=2",
+        "snapshot=1&after=earliest",
+        "conflate=1",
         "overflow=drop",
         "on_gap=fial",
         "confirm=yes",
@@ -136,6 +139,8 @@ fn refusals_name_the_parameter_and_what_would_be_right() {
         INVALID_FIELD: the parameter `resume` is not the token of a connection [it is the `resume` of `welcome`: 32 hexadecimal digits]
         INVALID_FIELD: the parameter `snapshot` is `` [`snapshot=1` or `snapshot=0`]
         INVALID_FIELD: the parameter `conflate` is `2` [`conflate=1` or `conflate=0`]
+        INVALID_FIELD: the parameter `snapshot` is for what the URL selects, and it selects nothing [add `topics=…`, or leave it out here and say `"snapshot":true` in `subscribe`]
+        INVALID_FIELD: the parameter `conflate` is for what the URL selects, and it selects nothing [add `topics=…`, or leave it out here and say `"conflate":true` in `subscribe`]
         INVALID_FIELD: the parameter `overflow` is `drop` [it is one of `disconnect`, `catch_up`, `skip`]
         INVALID_FIELD: the parameter `on_gap` is `fial` [did you mean `fail`?]
         INVALID_FIELD: the parameter `confirm` is `yes` [it is one of `pong`, `ack`]
