@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use standpipe_protocol::Limits;
 
+use crate::Way;
+
 /// The settings that all connections share. Every number is positive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -44,9 +46,20 @@ impl Config {
         }
     }
 
-    /// Below this many queued bytes, a client that is fed from the log gets more.
-    pub(crate) fn low_water(&self) -> usize {
-        self.max_queue_bytes / 4
+    /// How many bytes may be queued for one more frame to come this way.
+    pub(crate) fn bound(&self, way: Way) -> usize {
+        match way {
+            Way::Live | Way::Conflated => self.max_queue_bytes,
+            Way::Replay => self.max_queue_bytes / 8,
+        }
+    }
+
+    /// At most this many bytes are queued when a client that had no room gets more this way.
+    pub(crate) fn low_water(&self, way: Way) -> usize {
+        match way {
+            Way::Live | Way::Conflated => self.max_queue_bytes / 4,
+            Way::Replay => self.max_queue_bytes / 16,
+        }
     }
 
     /// What answers and notices may take beyond `max_queue_bytes`, before the client counts as slow for them too.

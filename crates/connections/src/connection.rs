@@ -14,11 +14,11 @@ use futures_util::task::AtomicWaker;
 use standpipe_ledger::Progress;
 use standpipe_liveness::jitter;
 use standpipe_protocol::{
-    Confirm, ConnectionId, Cursor, Epoch, Message, Overflow, PROTOCOL, ResumeToken, Welcome, codec,
+    Confirm, ConnectionId, Cursor, Epoch, Message, Overflow, PROTOCOL, Record, ResumeToken, Welcome, codec,
 };
 use tokio::time::Instant;
 
-use crate::{Closing, Config, Mark, Offer, Signal, outbox::Outbox};
+use crate::{Closing, Config, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary};
 
 /// What is fixed about a connection at its handshake.
 #[derive(Debug, Clone)]
@@ -89,14 +89,25 @@ impl Connection {
         &self.config
     }
 
-    /// Queues a data frame. The writer is not woken: [`Connection::wake`] is called once for all of a turn.
-    pub fn offer(&self, frame: &Bytes, mark: Mark, now: Instant) -> Offer {
-        self.outbox().offer(frame, mark, now, &self.config)
+    /// Queues an event. The writer is not woken: [`Connection::wake`] is called once for all of a turn.
+    pub fn offer(&self, record: &Arc<Record>, mark: Mark, way: Way, now: Instant) -> Offer {
+        self.outbox().offer(record, mark, way, now, &self.config)
+    }
+
+    /// Queues a data frame that was made for this client, as [`Connection::offer`] does; no event takes its place.
+    pub fn offer_frame(&self, frame: Bytes, mark: Mark, way: Way, now: Instant) -> Offer {
+        self.outbox().offer_frame(frame, mark, way, now, &self.config)
     }
 
     /// Queues an answer or a notice, and wakes the writer. A client for which even that is too much is closed.
     pub fn tell(&self, message: &Message<'_>, mark: Mark, now: Instant) {
-        let told = self.outbox().tell(codec::message_frame(message), mark, now, &self.config);
+        let frame = codec::message_frame(message);
+        let mut outbox = self.outbox();
+        if is_boundary(message) {
+            outbox.separate();
+        }
+        let told = outbox.tell(frame, mark, now, &self.config);
+        drop(outbox);
         if told == Offer::Full {
             self.close(Closing::slow_consumer("its answers and notices wait beyond `client.max_queue_bytes`"));
         }
@@ -108,14 +119,14 @@ impl Connection {
         self.waker.wake();
     }
 
-    /// Whether a client that is fed from the log can take more now; if not, its shard is signalled once it can.
-    pub fn want_room(&self) -> bool {
-        self.outbox().want_room(self.config.low_water())
+    /// Whether enough of the queue is written for more to come this way; if not, its shard is signalled once it is.
+    pub fn want_room(&self, way: Way) -> bool {
+        self.outbox().want_room(self.config.low_water(way))
     }
 
     /// Whether little enough is queued to add what is not needed.
     pub fn has_room(&self) -> bool {
-        self.outbox().bytes() <= self.config.low_water()
+        self.outbox().bytes() <= self.config.low_water(Way::Live)
     }
 
     /// Ends the connection. The first decision holds.
@@ -195,7 +206,7 @@ impl Connection {
 
     /// `bytes` have left the queue for good.
     pub(crate) fn release(&self, bytes: usize) {
-        if self.outbox().release(bytes, self.config.low_water()) {
+        if self.outbox().release(bytes) {
             self.signal.raise(self.opening.id);
         }
     }

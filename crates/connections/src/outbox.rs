@@ -1,41 +1,30 @@
-//! What waits to be written to one client.
+//! What waits to be written to one client, and how much that may be.
 
-use std::collections::VecDeque;
+mod conflation;
+
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use standpipe_protocol::Record;
 use tokio::time::Instant;
 
-use crate::{Closing, Config};
+use self::conflation::Conflation;
+use crate::{
+    Closing, Config, Mark,
+    queued::{Body, Queued},
+};
 
-/// What has come about once a frame is fully written.
+/// How a data frame comes to a client, which decides how much may wait and whether it may stand for an older one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// Nothing that is counted.
-    Control,
-    /// The client can resume behind this `seq`.
-    Position(u64),
-    /// An event was delivered, and the client can resume behind its `seq`.
-    Event(u64),
-    /// An event was delivered inside a replay bracket, where the place to resume from stands still.
-    Replayed,
-    /// The connection's own ping is on its way.
-    Ping,
-    /// The connection's own answer to a ping of the client.
-    Pong,
-    /// The connection's own last words.
-    Farewell,
-}
-
-impl Mark {
-    /// Whether the frame counts as delivered data.
-    pub fn is_data(self) -> bool {
-        matches!(self, Self::Event(_) | Self::Replayed)
-    }
-
-    /// Whether the frame has waited in the outbox, rather than being made by the connection itself.
-    pub(crate) fn was_queued(self) -> bool {
-        !matches!(self, Self::Ping | Self::Pong | Self::Farewell)
-    }
+pub enum Way {
+    /// As it happens: up to `max_queue_bytes` wait.
+    Live,
+    /// As it happens, to a client that wants only the latest of each key: it takes the place of a queued event of its
+    /// topic and key that came this way too, unless a boundary stands between them.
+    Conflated,
+    /// Read from the log for this client: an eighth of `max_queue_bytes` waits. The log holds the rest, there is no
+    /// hurry, and after a restart everybody reads at once.
+    Replay,
 }
 
 /// What became of a frame that was offered. The caller decides what follows.
@@ -44,17 +33,12 @@ impl Mark {
 pub enum Offer {
     /// It will be written, in its turn.
     Queued,
-    /// The queue holds as much as it may. The frame was not taken.
+    /// It will be written, in the place of an older event of its key, which will not be. As many frames wait as before.
+    Superseded,
+    /// The queue holds as much as it may. The frame was not taken; the shard is signalled once there is room for it.
     Full,
     /// The connection is ending. The frame was not taken.
     Closed,
-}
-
-#[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) frame: Bytes,
-    pub(crate) mark: Mark,
-    pub(crate) at: Instant,
 }
 
 /// The queue of one connection, between its shard and its writer.
@@ -64,23 +48,52 @@ pub(crate) struct Queued {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<Queued>,
+    /// How many entries the writer has taken so far: the running number of the first one that is still queued.
+    taken: u64,
     bytes: usize,
     data_queued: u64,
+    /// Only of a connection that conflates.
+    conflation: Option<Box<Conflation>>,
     pub(crate) closing: Option<Closing>,
     sealed: bool,
-    room_wanted: bool,
+    /// The shard waits until no more bytes than this are queued.
+    room_wanted: Option<usize>,
 }
 
 impl Outbox {
-    /// Takes a data frame if there is room for it. An empty queue has room for a frame of any size.
-    pub(crate) fn offer(&mut self, frame: &Bytes, mark: Mark, now: Instant, config: &Config) -> Offer {
+    /// Takes an event if there is room for it. An empty queue has room for a frame of any size.
+    pub(crate) fn offer(&mut self, record: &Arc<Record>, mark: Mark, way: Way, now: Instant, config: &Config) -> Offer {
         if self.is_ending() {
             return Offer::Closed;
         }
-        if self.bytes > 0 && self.bytes + frame.len() > config.max_queue_bytes {
-            return Offer::Full;
+        let hash = self.hash(record, way);
+        if way == Way::Conflated
+            && let Some(older) = hash.and_then(|hash| self.older(hash, record))
+        {
+            return self.supersede(older, record, config);
         }
-        self.push(frame.clone(), mark, now);
+        if !fits(self.bytes, record.frame().len(), config.bound(way)) {
+            return self.full(record.frame().len(), way, config);
+        }
+        if let (Some(hash), Some(conflation)) = (hash, &mut self.conflation) {
+            match way {
+                Way::Conflated => conflation.put(hash, self.taken + self.queue.len() as u64, self.taken),
+                Way::Live | Way::Replay => conflation.forget(hash),
+            }
+        }
+        self.push(Queued { body: Body::Record(Arc::clone(record)), mark, at: now });
+        Offer::Queued
+    }
+
+    /// Takes a data frame that is this client's alone, if there is room for it. It neither replaces nor is replaced.
+    pub(crate) fn offer_frame(&mut self, frame: Bytes, mark: Mark, way: Way, now: Instant, config: &Config) -> Offer {
+        if self.is_ending() {
+            return Offer::Closed;
+        }
+        if !fits(self.bytes, frame.len(), config.bound(way)) {
+            return self.full(frame.len(), way, config);
+        }
+        self.push(Queued::own(frame, mark, now));
         Offer::Queued
     }
 
@@ -89,17 +102,58 @@ impl Outbox {
         if self.is_ending() {
             return Offer::Closed;
         }
-        if self.bytes > 0 && self.bytes + frame.len() > config.max_queue_bytes + config.reserve() {
+        if !fits(self.bytes, frame.len(), config.max_queue_bytes + config.reserve()) {
             return Offer::Full;
         }
-        self.push(frame, mark, now);
+        self.push(Queued::own(frame, mark, now));
         Offer::Queued
     }
 
-    fn push(&mut self, frame: Bytes, mark: Mark, now: Instant) {
-        self.bytes += frame.len();
-        self.data_queued += u64::from(mark.is_data());
-        self.queue.push_back(Queued { frame, mark, at: now });
+    /// No event that is offered from now on takes the place of one that is queued.
+    pub(crate) fn separate(&mut self) {
+        self.conflation = None;
+    }
+
+    /// A frame of `len` bytes was not taken: the signal comes once there is room for it.
+    fn full(&mut self, len: usize, way: Way, config: &Config) -> Offer {
+        // Invariant: more is queued now, so that the signal does come.
+        self.room_wanted = Some(config.low_water(way).min(config.bound(way).saturating_sub(len)));
+        Offer::Full
+    }
+
+    /// What stands for the record's topic and key, where that matters.
+    fn hash(&mut self, record: &Record, way: Way) -> Option<u64> {
+        match way {
+            Way::Conflated => self.conflation.get_or_insert_default().hash(record),
+            Way::Live | Way::Replay => self.conflation.as_ref().filter(|c| c.len() > 0)?.hash(record),
+        }
+    }
+
+    /// Where the event is queued that `record` may replace.
+    fn older(&self, hash: u64, record: &Record) -> Option<usize> {
+        let place = self.conflation.as_ref()?.place(hash)?.checked_sub(self.taken)?;
+        let place = usize::try_from(place).ok()?;
+        let Body::Record(older) = &self.queue.get(place)?.body else { return None };
+        (older.topic == record.topic && older.key == record.key).then_some(place)
+    }
+
+    /// Puts `record` in the place of an older event. The place keeps its mark, so that once it is written, all up to there
+    /// is written or stood for by what is newer; and it keeps its age.
+    fn supersede(&mut self, place: usize, record: &Arc<Record>, config: &Config) -> Offer {
+        let Some(queued) = self.queue.get_mut(place) else { return Offer::Closed };
+        let (others, len) = (self.bytes - queued.len(), record.frame().len());
+        if !fits(others, len, config.bound(Way::Conflated)) {
+            return self.full(len, Way::Conflated, config);
+        }
+        queued.body = Body::Record(Arc::clone(record));
+        self.bytes = others + len;
+        Offer::Superseded
+    }
+
+    fn push(&mut self, queued: Queued) {
+        self.bytes += queued.len();
+        self.data_queued += u64::from(queued.mark.is_data());
+        self.queue.push_back(queued);
     }
 
     fn is_ending(&self) -> bool {
@@ -109,40 +163,52 @@ impl Outbox {
     /// Nothing is taken any more.
     pub(crate) fn seal(&mut self) {
         self.sealed = true;
-        self.room_wanted = false;
+        self.room_wanted = None;
     }
 
-    /// Whether the writer may take `next`; see [`crate::writer`].
+    /// Moves frames into the writer's hand, in order, for as long as it wants the next one.
     pub(crate) fn take_while(&mut self, mut wanted: impl FnMut(&Queued) -> bool, mut take: impl FnMut(Queued)) {
         while self.queue.front().is_some_and(&mut wanted) {
             if let Some(next) = self.queue.pop_front() {
+                self.taken += 1;
                 take(next);
             }
         }
-        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
+        if self.queue.is_empty() {
+            self.give_back();
+        }
+    }
+
+    /// An empty queue holds little memory.
+    fn give_back(&mut self) {
+        if self.queue.capacity() > KEPT_CAPACITY {
             self.queue = VecDeque::new();
+        }
+        match &mut self.conflation {
+            Some(conflation) if !conflation.is_large() => conflation.forget_all(),
+            conflation => *conflation = None,
         }
     }
 
     /// `bytes` that were queued once are fully written, or dropped. Returns whether the shard is to be told of the room.
-    pub(crate) fn release(&mut self, bytes: usize, low_water: usize) -> bool {
+    pub(crate) fn release(&mut self, bytes: usize) -> bool {
         self.bytes = self.bytes.saturating_sub(bytes);
-        let tell = self.room_wanted && self.bytes <= low_water;
-        self.room_wanted &= !tell;
-        tell
+        self.room_wanted.take_if(|low_water| self.bytes <= *low_water).is_some()
     }
 
     /// Whether there is room now; if not, [`Outbox::release`] will say when there is.
     pub(crate) fn want_room(&mut self, low_water: usize) -> bool {
         let room = self.bytes <= low_water || self.is_ending();
-        self.room_wanted = !room;
+        self.room_wanted = (!room).then_some(low_water);
         room
     }
 
     /// Drops what is still queued, and returns how many bytes that was.
     pub(crate) fn clear(&mut self) -> usize {
         let dropped = std::mem::take(&mut self.queue);
-        dropped.iter().map(|queued| queued.frame.len()).sum()
+        self.taken += dropped.len() as u64;
+        self.conflation = None;
+        dropped.iter().map(Queued::len).sum()
     }
 
     pub(crate) fn oldest(&self) -> Option<Instant> {
@@ -162,54 +228,13 @@ impl Outbox {
     }
 }
 
+/// Whether a frame of `len` bytes has room beside `queued` bytes. An empty queue has room for a frame of any size.
+fn fits(queued: usize, len: usize, bound: usize) -> bool {
+    queued == 0 || queued + len <= bound
+}
+
 /// A queue that grew beyond this gives its memory back when it is empty.
 const KEPT_CAPACITY: usize = 8;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::life::tests::config;
-
-    fn frame(len: usize) -> Bytes {
-        Bytes::from(vec![0; len])
-    }
-
-    #[test]
-    fn the_bound_holds_and_an_empty_queue_takes_a_frame_of_any_size() {
-        let (config, now) = (Config { max_queue_bytes: 100, ..config() }, Instant::now());
-        let mut outbox = Outbox::default();
-        assert_eq!(outbox.offer(&frame(500), Mark::Event(1), now, &config), Offer::Queued);
-        assert_eq!(outbox.offer(&frame(1), Mark::Event(2), now, &config), Offer::Full);
-        outbox.take_while(|_| true, drop);
-        assert_eq!(outbox.offer(&frame(1), Mark::Event(2), now, &config), Offer::Full, "in the writer's hand");
-        assert!(!outbox.release(500, 25));
-        assert_eq!(outbox.offer(&frame(60), Mark::Event(2), now, &config), Offer::Queued);
-        assert_eq!(outbox.offer(&frame(40), Mark::Event(3), now, &config), Offer::Queued);
-        assert_eq!(outbox.offer(&frame(1), Mark::Event(4), now, &config), Offer::Full);
-        assert_eq!(outbox.tell(frame(50), Mark::Control, now, &config), Offer::Queued, "notices have a reserve");
-        assert_eq!(outbox.tell(frame(1 << 20), Mark::Control, now, &config), Offer::Full, "which is bounded too");
-        assert_eq!(outbox.data_queued(), 3);
-    }
-
-    #[test]
-    fn room_is_told_once_for_each_time_it_was_wanted() {
-        let (config, now) = (Config { max_queue_bytes: 100, ..config() }, Instant::now());
-        let mut outbox = Outbox::default();
-        assert!(outbox.want_room(25));
-        assert_eq!(outbox.offer(&frame(80), Mark::Event(1), now, &config), Offer::Queued);
-        assert!(!outbox.want_room(25));
-        assert!(!outbox.release(40, 25));
-        assert!(outbox.release(40, 25));
-        assert!(!outbox.release(0, 25));
-    }
-
-    #[test]
-    fn an_ending_connection_takes_nothing() {
-        let (config, now) = (config(), Instant::now());
-        let closing = Some(Closing::now(standpipe_protocol::CloseReason::Restart));
-        let mut outbox = Outbox { closing, ..Outbox::default() };
-        assert_eq!(outbox.offer(&frame(1), Mark::Event(1), now, &config), Offer::Closed);
-        assert_eq!(outbox.tell(frame(1), Mark::Control, now, &config), Offer::Closed);
-        assert_eq!(outbox.data_queued(), 0);
-    }
-}
+pub(crate) mod tests;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use standpipe_liveness::Ordinal;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use crate::{Config, Mark, outbox::Queued};
+use crate::{Config, Mark, queued::Queued};
 
 /// What is gathered for one `write`; also how much the writer takes into its hand.
 const GATHER: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl Writer {
         let frames = self.placed.frames - confirmed.frames.min(self.placed.frames);
         let bytes = self.placed.bytes - confirmed.bytes.min(self.placed.bytes);
         let fits = frames < config.max_unconfirmed_frames
-            && bytes.saturating_add(next.frame.len() as u64) <= config.max_unconfirmed_bytes as u64;
+            && bytes.saturating_add(next.len() as u64) <= config.max_unconfirmed_bytes as u64;
         fits || frames == 0 || !next.mark.is_data()
     }
 
@@ -60,26 +60,26 @@ impl Writer {
     pub(crate) fn take(&mut self, queued: Queued) {
         if queued.mark.is_data() {
             self.placed.frames += 1;
-            self.placed.bytes += queued.frame.len() as u64;
+            self.placed.bytes += queued.len() as u64;
         }
-        self.hand_bytes += queued.frame.len();
+        self.hand_bytes += queued.len();
         self.hand.push_back(queued);
     }
 
     /// Puts a control frame of our own behind all that is in hand.
     pub(crate) fn place(&mut self, frame: Bytes, mark: Mark, now: Instant) {
-        self.take(Queued { frame, mark, at: now });
+        self.take(Queued::own(frame, mark, now));
     }
 
     /// Puts a pong before all that has not been begun. It takes the place of one that still waits: only the latest ping
     /// has to be answered (RFC 6455 §5.5.3), so a flood of pings takes no room.
     pub(crate) fn place_pong(&mut self, frame: Bytes, now: Instant) {
         let behind_the_begun = usize::from(self.offset > 0);
-        let pong = Queued { frame, mark: Mark::Pong, at: now };
-        self.hand_bytes += pong.frame.len();
+        let pong = Queued::own(frame, Mark::Pong, now);
+        self.hand_bytes += pong.len();
         match self.hand.get_mut(behind_the_begun) {
             Some(waiting) if waiting.mark == Mark::Pong => {
-                self.hand_bytes -= waiting.frame.len();
+                self.hand_bytes -= waiting.len();
                 *waiting = pong;
             }
             _ => self.hand.insert(behind_the_begun, pong),
@@ -96,11 +96,11 @@ impl Writer {
         let begun = (self.offset > 0).then(|| self.hand.pop_front()).flatten();
         let mut dropped = 0;
         for queued in std::mem::take(&mut self.hand) {
-            self.hand_bytes -= queued.frame.len();
-            dropped += if queued.mark.was_queued() { queued.frame.len() } else { 0 };
+            self.hand_bytes -= queued.len();
+            dropped += if queued.mark.was_queued() { queued.len() } else { 0 };
             if queued.mark.is_data() {
                 self.placed.frames -= 1;
-                self.placed.bytes -= queued.frame.len() as u64;
+                self.placed.bytes -= queued.len() as u64;
             }
         }
         self.hand.extend(begun);
@@ -127,7 +127,7 @@ impl Writer {
         io: &mut IO,
         mut done: impl FnMut(Mark, usize),
     ) -> Poll<io::Result<()>> {
-        let Some(first) = self.hand.front().and_then(|queued| queued.frame.get(self.offset..)) else {
+        let Some(first) = self.hand.front().and_then(|queued| queued.frame().get(self.offset..)) else {
             return Poll::Ready(Ok(()));
         };
         let io = Pin::new(io);
@@ -138,10 +138,10 @@ impl Writer {
                 scratch.clear();
                 scratch.extend_from_slice(first);
                 for queued in self.hand.iter().skip(1) {
-                    if scratch.len() + queued.frame.len() > GATHER {
+                    if scratch.len() + queued.len() > GATHER {
                         break;
                     }
-                    scratch.extend_from_slice(&queued.frame);
+                    scratch.extend_from_slice(queued.frame());
                 }
                 io.poll_write(cx, scratch)
             }))?
@@ -156,11 +156,11 @@ impl Writer {
     fn advance(&mut self, written: usize, done: &mut impl FnMut(Mark, usize)) {
         self.offset += written;
         while let Some(first) = self.hand.front()
-            && self.offset >= first.frame.len()
+            && self.offset >= first.len()
         {
-            self.offset -= first.frame.len();
-            self.hand_bytes -= first.frame.len();
-            done(first.mark, first.frame.len());
+            self.offset -= first.len();
+            self.hand_bytes -= first.len();
+            done(first.mark, first.len());
             self.hand.pop_front();
         }
         if self.hand.is_empty() && self.hand.capacity() > 8 {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn queued(text: &str, mark: Mark) -> Queued {
-        Queued { frame: Bytes::copy_from_slice(text.as_bytes()), mark, at: Instant::now() }
+        Queued::own(Bytes::copy_from_slice(text.as_bytes()), mark, Instant::now())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use standpipe_connections::{Mark, Offer};
+use standpipe_connections::{Mark, Offer, Way};
 use standpipe_protocol::{Gap, GapReason, Message, Record, Topic};
 use standpipe_selection::Subscriptions;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ pub(crate) fn step(
     if !client.pulls() {
         return Pulled::Done;
     }
-    if !client.connection.want_room() {
+    if !client.connection.want_room(Way::Replay) {
         return Pulled::Waits;
     }
     if let Some(bracket) = client.brackets.pop_front() {
@@ -122,11 +122,11 @@ fn advance(
             None => (client.subscriptions.matches(record.view()), Mark::Event(record.seq)),
         };
         if wanted {
-            match deliver(client, &record, mark, now) {
-                Offer::Queued => counters.pulled += 1,
+            match deliver(client, &record, mark, Way::Replay, now) {
+                Offer::Queued | Offer::Superseded => counters.pulled += 1,
                 Offer::Full => {
                     reading.cursor = record.seq - 1;
-                    return if client.connection.want_room() { Pulled::More } else { Pulled::Waits };
+                    return Pulled::Waits;
                 }
                 Offer::Closed => {
                     reading.cursor = record.seq - 1;

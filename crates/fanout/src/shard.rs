@@ -12,7 +12,7 @@ use std::{
 };
 
 use slab::Slab;
-use standpipe_connections::{Closing, Mark, Offer, Signal, clock::unix_ms};
+use standpipe_connections::{Closing, Mark, Offer, Signal, Way, clock::unix_ms};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{After, CloseReason, ConnectionId, Cursor, ErrorCode, Message, Record, Refusal, SourceState};
 use standpipe_selection::{Index, Params, Pattern, Selection, Subscriptions};
@@ -319,7 +319,7 @@ impl Shard {
         self.batch = batch;
     }
 
-    fn push_to(&mut self, slot: usize, record: &Record, now: Instant) {
+    fn push_to(&mut self, slot: usize, record: &Arc<Record>, now: Instant) {
         let Some(client) = self.clients.get_mut(slot) else { return };
         match client.mode {
             Mode::Push => {}
@@ -328,17 +328,12 @@ impl Shard {
             Mode::Pull(_) | Mode::Idle | Mode::Ended { .. } => return,
         }
         let was_touched = client.touched;
-        match deliver(client, record, Mark::Event(record.seq), now) {
-            Offer::Queued if !was_touched => self.touched.push(slot),
-            Offer::Queued => {}
+        match deliver(client, record, Mark::Event(record.seq), Way::Live, now) {
+            Offer::Queued | Offer::Superseded if !was_touched => self.touched.push(slot),
+            Offer::Queued | Offer::Superseded => {}
             Offer::Closed => client.mode = Mode::Ended { position: record.seq - 1 },
-            Offer::Full => {
-                overflow(client, record.seq, &mut self.counters);
-                // Either it has room again already, or its signal will say so.
-                if client.connection.want_room() {
-                    client.schedule(slot, &mut self.pulling);
-                }
-            }
+            // Once there is room again, its signal will say so.
+            Offer::Full => overflow(client, record.seq, &mut self.counters),
         }
     }
 

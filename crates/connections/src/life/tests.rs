@@ -9,7 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{Config, Offer, Opening, Signal};
+use crate::{Config, Offer, Opening, Signal, Way};
 
 pub(crate) fn config() -> Config {
     Config {
@@ -74,7 +74,8 @@ async fn websocket(client: DuplexStream) -> WebSocketStream<DuplexStream> {
 }
 
 fn deliver(connection: &Connection, seq: u64, len: usize) -> Offer {
-    let offer = connection.offer(&frame::text(&"x".repeat(len)), Mark::Event(seq), Instant::now());
+    let frame = frame::text(&"x".repeat(len));
+    let offer = connection.offer_frame(frame, Mark::Event(seq), Way::Live, Instant::now());
     connection.wake();
     offer
 }

@@ -1,0 +1,98 @@
+//! One frame that waits, and what its writing means.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use standpipe_protocol::{Message, Record};
+use tokio::time::Instant;
+
+/// What has come about once a frame is fully written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing that is counted.
+    Control,
+    /// The client can resume behind this `seq`.
+    Position(u64),
+    /// An event was delivered, and the client can resume behind its `seq`.
+    Event(u64),
+    /// An event was delivered inside a replay bracket, where the place to resume from stands still.
+    Replayed,
+    /// The connection's own ping is on its way.
+    Ping,
+    /// The connection's own answer to a ping of the client.
+    Pong,
+    /// The connection's own last words.
+    Farewell,
+}
+
+impl Mark {
+    /// Whether the frame counts as delivered data.
+    pub fn is_data(self) -> bool {
+        matches!(self, Self::Event(_) | Self::Replayed)
+    }
+
+    /// Whether the frame has waited in the outbox, rather than being made by the connection itself.
+    pub(crate) fn was_queued(self) -> bool {
+        !matches!(self, Self::Ping | Self::Pong | Self::Farewell)
+    }
+}
+
+/// Whether a message separates what was queued before it from what is queued behind it, so that no event behind it may
+/// take the place of one before it.
+///
+/// A heartbeat does not: what it says of its place, that all up to there is written, holds as well if newer events stand
+/// for some of it.
+pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
+    match message {
+        Message::Welcome(_)
+        | Message::Subscribed { .. }
+        | Message::Unsubscribed { .. }
+        | Message::Replay { .. }
+        | Message::Replayed { .. }
+        | Message::Gap(_)
+        | Message::Source { .. }
+        | Message::Goodbye(_) => true,
+        Message::Heartbeat { .. } | Message::Pong { .. } | Message::Error(_) => false,
+    }
+}
+
+/// The bytes of a frame, complete with its header.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// An event of the log, whose frame all share who get it.
+    Record(Arc<Record>),
+    /// A frame of this connection alone.
+    Own(Bytes),
+}
+
+impl Body {
+    pub(crate) fn frame(&self) -> &Bytes {
+        match self {
+            Self::Record(record) => record.frame(),
+            Self::Own(frame) => frame,
+        }
+    }
+}
+
+/// A frame in the outbox, or in the writer's hand.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) body: Body,
+    pub(crate) mark: Mark,
+    /// Since when its place in the queue waits.
+    pub(crate) at: Instant,
+}
+
+impl Queued {
+    pub(crate) fn own(frame: Bytes, mark: Mark, at: Instant) -> Self {
+        Self { body: Body::Own(frame), mark, at }
+    }
+
+    pub(crate) fn frame(&self) -> &Bytes {
+        self.body.frame()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frame().len()
+    }
+}
