@@ -30,7 +30,8 @@ pub fn decode(text: &str) -> Result<Command, Refusal> {
     let answer_to = id.as_ref().ok().cloned().flatten().filter(|id| id.len() <= MAX_ID_BYTES);
     let command = id.and_then(|id| {
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
-            return Err(invalid("id", &format!("it has more than {MAX_ID_BYTES} bytes")));
+            let hint = "it only has to differ from those of commands that are not answered yet";
+            return Err(invalid("id", &format!("it has more than {MAX_ID_BYTES} bytes"), hint));
         }
         decode_op(&mut fields, id)
     });
@@ -66,9 +67,9 @@ fn decode_op(fields: &mut Fields<'_>, id: Option<String>) -> Result<Command, Ref
             filter: fields.optional::<&RawValue>("filter")?.map(Json::from),
             params: fields.optional("params")?.map(|Unique(params)| params).unwrap_or_default(),
             after: match fields.optional::<String>("after")? {
-                Some(text) => {
-                    Some(text.parse().map_err(|e| Refusal::new(ErrorCode::InvalidCursor, format!("`after`: {e}")))?)
-                }
+                Some(text) => Some(text.parse().map_err(|e| {
+                    Refusal::new(ErrorCode::InvalidCursor, format!("`after`: {e}")).hint(looks_like("after"))
+                })?),
                 None => None,
             },
             snapshot: fields.optional("snapshot")?.unwrap_or(false),
@@ -97,8 +98,23 @@ fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-fn invalid(name: &str, why: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidField, format!("field `{name}`: {why}"))
+fn invalid(name: &str, why: &str, hint: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidField, format!("field `{name}`: {why}")).hint(hint)
+}
+
+/// What a field of a command looks like, for hints.
+fn looks_like(field: &str) -> &'static str {
+    match field {
+        "op" => r#"it is a text: "op":"subscribe""#,
+        "topics" => r#"it is a list of patterns: "topics":["trades.*","tweets.>"]"#,
+        "params" => r#"it is an object of texts, each name once: "params":{"page_url":"https://…"}"#,
+        "after" => "a cursor is told by `heartbeat` and `goodbye`; `earliest` is the floor of the log",
+        "snapshot" | "conflate" => "it is true or false",
+        "delivered" => "it is the number of events that have come on this connection",
+        "topic" => r#"it is a text: "topic":"chat.a""#,
+        "data" => r#"it is any JSON: "data":{}"#,
+        _ => "it is a text",
+    }
 }
 
 /// The fields of one JSON object, not yet taken apart.
@@ -112,7 +128,7 @@ impl<'a> Fields<'a> {
         })?;
         for (i, (name, _)) in fields.0.iter().enumerate() {
             if fields.0.iter().take(i).any(|(other, _)| other == name) {
-                return Err(invalid(&clip(name), "it stands twice"));
+                return Err(invalid(&clip(name), "it stands twice", "each field stands once"));
             }
         }
         Ok(fields)
@@ -122,11 +138,11 @@ impl<'a> Fields<'a> {
     fn optional<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let Some((_, raw)) = self.0.iter().find(|(field, _)| field == name) else { return Ok(None) };
         if raw.get() == "null" {
-            return Err(invalid(name, "it is null; leave it out").hint("a field that is not wanted is not sent"));
+            return Err(invalid(name, "it is null; leave it out", "a field that is not wanted is not sent"));
         }
         serde_json::from_str(raw.get()).map(Some).map_err(|e| {
             let why = e.to_string();
-            invalid(name, why.split(" at line ").next().unwrap_or(&why))
+            invalid(name, why.split(" at line ").next().unwrap_or(&why), looks_like(name))
         })
     }
 
@@ -137,19 +153,19 @@ impl<'a> Fields<'a> {
         {
             return Ok(value);
         }
-        self.optional(name)?
-            .ok_or_else(|| Refusal::new(ErrorCode::MissingField, format!("`{op}` needs the field `{name}`")))
+        let missing = || Refusal::new(ErrorCode::MissingField, format!("`{op}` needs the field `{name}`"));
+        self.optional(name)?.ok_or_else(|| missing().hint(looks_like(name)))
     }
 
     fn refuse_unknown(&self, op: &str, known: &[&str]) -> Result<(), Refusal> {
         let is_known = |name: &str| matches!(name, "op" | "id") || known.contains(&name);
         let Some((name, _)) = self.0.iter().find(|(name, _)| !is_known(name)) else { return Ok(()) };
         let refusal = Refusal::new(ErrorCode::UnknownField, format!("`{op}` has no field `{}`", clip(name)));
-        Err(match did_you_mean(name, known.iter().copied().chain(["id"])) {
-            Some(near) => refusal.hint(format!("did you mean `{near}`?")),
-            None if known.is_empty() => refusal,
-            None => refusal.hint(format!("its fields are {}", known.join(", "))),
-        })
+        Err(refusal.hint(match did_you_mean(name, known.iter().copied().chain(["id"])) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "it has no field but `id`".to_owned(),
+            None => format!("its fields are {}", known.join(", ")),
+        }))
     }
 }
 

@@ -9,9 +9,12 @@ use std::fmt;
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
-use standpipe_protocol::{ErrorCode, Refusal, refusal::did_you_mean};
+use standpipe_protocol::{Refusal, refusal::did_you_mean};
 
-use crate::wording::{clip, list};
+use crate::{
+    filter::invalid,
+    wording::{clip, list},
+};
 
 /// The longest path, in bytes as written.
 pub const MAX_PATH_BYTES: usize = 255;
@@ -65,14 +68,16 @@ impl Path {
     /// `INVALID_FILTER`, naming the path and what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         if text.len() > MAX_PATH_BYTES {
-            return Err(refuse(text, &format!("has {} bytes, at most {MAX_PATH_BYTES} are allowed", text.len())));
+            let why = format!("has {} bytes, at most {MAX_PATH_BYTES} are allowed", text.len());
+            return Err(refuse(text, &why, "the mapping of the source can give the field a shorter name"));
         }
         if text.starts_with('$') {
             return envelope(text).map(Self::Envelope);
         }
         let mut steps = steps(text)?;
         if steps.len() > MAX_PATH_STEPS {
-            return Err(refuse(text, &format!("has {} names, at most {MAX_PATH_STEPS} are allowed", steps.len())));
+            let why = format!("has {} names, at most {MAX_PATH_STEPS} are allowed", steps.len());
+            return Err(refuse(text, &why, "the mapping of the source can put the field nearer to the top"));
         }
         if steps.first().is_some_and(|first| first == "data") {
             steps.remove(0);
@@ -99,16 +104,16 @@ fn steps(text: &str) -> Result<Steps, Refusal> {
         match rest.next() {
             Some('\\') => {
                 let Some(c @ ('.' | '\\')) = rest.next() else {
-                    let refusal = refuse(text, "has a backslash that escapes nothing");
-                    return Err(refusal.hint("`\\.` is a dot in a name, `\\\\` a backslash"));
+                    let hint = "`\\.` is a dot in a name, `\\\\` a backslash";
+                    return Err(refuse(text, "has a backslash that escapes nothing", hint));
                 };
                 step.push(c);
             }
             Some(c) if c != '.' => step.push(c),
             end_of_step => {
                 if step.is_empty() {
-                    let refusal = refuse(text, "has an empty name");
-                    return Err(refusal.hint("names stand between single dots, as in `user.name`"));
+                    let hint = "names stand between single dots, as in `user.name`";
+                    return Err(refuse(text, "has an empty name", hint));
                 }
                 steps.push(SmolStr::new(&step));
                 step.clear();
@@ -125,19 +130,16 @@ fn envelope(text: &str) -> Result<Envelope, Refusal> {
     if let Some(field) = Envelope::ALL.into_iter().find(|field| field.name() == text) {
         return Ok(field);
     }
-    let refusal = Refusal::new(ErrorCode::InvalidFilter, format!("there is no envelope field `{}`", clip(text)));
-    Err(match did_you_mean(text, names.into_iter().chain(COMBINERS)) {
-        Some(near) => refusal.hint(format!("did you mean `{near}`?")),
-        None => refusal.hint(format!(
-            "the envelope has {}; a payload field of that name is `data.{}`",
-            list(names),
-            clip(text)
-        )),
-    })
+    let shown = clip(text);
+    let hint = match did_you_mean(text, names.into_iter().chain(COMBINERS)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the envelope has {}; a payload field of that name is `data.{shown}`", list(names)),
+    };
+    Err(invalid(format!("there is no envelope field `{shown}`"), hint))
 }
 
-fn refuse(path: &str, why: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidFilter, format!("the field path `{}` {why}", clip(path)))
+fn refuse(path: &str, why: &str, hint: &str) -> Refusal {
+    invalid(format!("the field path `{}` {why}", clip(path)), hint)
 }
 
 /// As it can be read again.
@@ -217,8 +219,8 @@ mod tests {
             there is no envelope field `$and` [did you mean `and`?]
             there is no envelope field `$price` [the envelope has `$topic`, `$key`, `$id`, `$ts`, `$source`; a payload field of that name is `data.$price`]
             there is no envelope field `$topic.x` [did you mean `$topic`?]
-            the field path `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed []
-            the field path `x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x` has 17 names, at most 16 are allowed []"]].assert_eq(&told.join("\n"));
+            the field path `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed [the mapping of the source can give the field a shorter name]
+            the field path `x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x` has 17 names, at most 16 are allowed [the mapping of the source can put the field nearer to the top]"]].assert_eq(&told.join("\n"));
     }
 
     #[test]

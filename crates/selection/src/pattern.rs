@@ -23,22 +23,23 @@ impl Pattern {
     /// `INVALID_TOPIC`, naming the pattern and what is wrong with it.
     pub fn new(text: &str) -> Result<Self, Refusal> {
         if text.is_empty() {
-            let refusal = Refusal::new(ErrorCode::InvalidTopic, "a topic pattern is empty");
-            return Err(refusal.hint("`trades.*` selects one level, `>` selects everything"));
+            let hint = "`trades.*` selects one level, `>` selects everything";
+            return Err(Refusal::new(ErrorCode::InvalidTopic, "a topic pattern is empty").hint(hint));
         }
         if text.len() > MAX_TOPIC_BYTES {
-            return Err(refuse(text, &format!("has {} bytes, at most {MAX_TOPIC_BYTES} are allowed", text.len())));
+            let why = format!("has {} bytes, at most {MAX_TOPIC_BYTES} are allowed", text.len());
+            return Err(refuse(text, &why, "no topic is longer; `>` at the end stands for all further tokens"));
         }
         let mut tokens = text.split('.').peekable();
         while let Some(token) = tokens.next() {
             match token {
                 "" => {
-                    let refusal = refuse(text, "has an empty token");
-                    return Err(refusal.hint("tokens stand between single dots, as in `trades.BTC`"));
+                    let hint = "tokens stand between single dots, as in `trades.BTC`";
+                    return Err(refuse(text, "has an empty token", hint));
                 }
                 ">" if tokens.peek().is_some() => {
-                    let refusal = refuse(text, "has `>` before its end");
-                    return Err(refusal.hint("`>` stands for all further tokens; `*` stands for one"));
+                    let hint = "`>` stands for all further tokens; `*` stands for one";
+                    return Err(refuse(text, "has `>` before its end", hint));
                 }
                 ">" | "*" => {}
                 _ => check_token(text, token)?,
@@ -86,16 +87,21 @@ impl Pattern {
 fn check_token(pattern: &str, token: &str) -> Result<(), Refusal> {
     let Some(wrong) = token.chars().find(|c| !is_token_char(*c)) else { return Ok(()) };
     Err(match wrong {
-        '*' | '>' => refuse(pattern, &format!("has `{wrong}` as a part of the token `{}`", clip(token)))
-            .hint("a wildcard is a whole token; for the beginning of a name filter by `{\"$topic\":{\"prefix\":…}}`"),
-        ',' => refuse(pattern, "has a comma").hint("each pattern is a value of its own in the list of topics"),
-        _ => refuse(pattern, &format!("has the character {wrong:?}"))
-            .hint(format!("in a topic this character is written `{}`", escape_token(&wrong.to_string()))),
+        '*' | '>' => {
+            let hint =
+                "a wildcard is a whole token; for the beginning of a name filter by `{\"$topic\":{\"prefix\":…}}`";
+            refuse(pattern, &format!("has `{wrong}` as a part of the token `{}`", clip(token)), hint)
+        }
+        ',' => refuse(pattern, "has a comma", "each pattern is a value of its own in the list of topics"),
+        _ => {
+            let hint = format!("in a topic this character is written `{}`", escape_token(&wrong.to_string()));
+            refuse(pattern, &format!("has the character {wrong:?}"), &hint)
+        }
     })
 }
 
-fn refuse(pattern: &str, why: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidTopic, format!("the topic pattern `{}` {why}", clip(pattern)))
+fn refuse(pattern: &str, why: &str, hint: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidTopic, format!("the topic pattern `{}` {why}", clip(pattern))).hint(hint)
 }
 
 impl FromStr for Pattern {
@@ -184,6 +190,6 @@ mod tests {
             the topic pattern `a,b` has a comma [each pattern is a value of its own in the list of topics]
             the topic pattern `a b` has the character ' ' [in a topic this character is written `~20`]
             the topic pattern `a.\n` has the character '\n' [in a topic this character is written `~0A`]
-            the topic pattern `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed []"#]].assert_eq(&told.join("\n"));
+            the topic pattern `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` has 256 bytes, at most 255 are allowed [no topic is longer; `>` at the end stands for all further tokens]"#]].assert_eq(&told.join("\n"));
     }
 }

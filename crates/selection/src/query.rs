@@ -119,7 +119,7 @@ impl<'r> Reading<'r> {
             return Err(self.unknown(name));
         }
         let Some(raw) = raw else {
-            return Err(invalid(name, "has no value").hint(format!("write `{}=…`", clip(name))));
+            return Err(invalid(name, "has no value", format!("write `{}=…`", clip(name))));
         };
         if let Some(field) = condition {
             self.conditions.push(condition::read(&mut self.draft, field, raw)?);
@@ -136,7 +136,9 @@ impl<'r> Reading<'r> {
             "overflow" => self.query.overflow = Some(choice(name, &value, &OVERFLOWS)?),
             "on_gap" => self.query.on_gap = choice(name, &value, &ON_GAPS)?,
             "confirm" => self.query.confirm = Some(choice(name, &value, &CONFIRMS)?),
-            "access_token" if value.is_empty() => return Err(invalid(name, "is empty")),
+            "access_token" if value.is_empty() => {
+                return Err(invalid(name, "is empty", "who has no token leaves the parameter out"));
+            }
             "access_token" => self.query.access_token = Some(Secret(value)),
             _ => {
                 self.params.insert(name.to_owned(), value);
@@ -201,7 +203,7 @@ fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, 
         return Ok(*chosen);
     }
     let words = choices.iter().map(|(word, _)| *word);
-    Err(invalid(name, &format!("is `{}`", clip(value))).hint(suggest(value, words)))
+    Err(invalid(name, &format!("is `{}`", clip(value)), suggest(value, words)))
 }
 
 /// `1` or `true`, `0` or `false`.
@@ -209,7 +211,7 @@ fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
     match value {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
-        _ => Err(invalid(name, &format!("is `{}`", clip(value))).hint(format!("`{name}=1` or `{name}=0`"))),
+        _ => Err(invalid(name, &format!("is `{}`", clip(value)), format!("`{name}=1` or `{name}=0`"))),
     }
 }
 
@@ -222,27 +224,28 @@ fn after(value: &str) -> Result<After, Refusal> {
 
 fn resume(value: &str) -> Result<ResumeToken, Refusal> {
     value.parse().map_err(|()| {
-        invalid("resume", "is not the token of a connection")
-            .hint("it is the `resume` of `welcome`: 32 hexadecimal digits")
+        let hint = "it is the `resume` of `welcome`: 32 hexadecimal digits";
+        invalid("resume", "is not the token of a connection", hint)
     })
 }
 
 /// An option of subscriptions, where the URL makes none.
 fn of_nothing(name: &str) -> Refusal {
-    invalid(name, "is for what the URL selects, and it selects nothing")
-        .hint(format!("add `topics=…`, or leave it out here and say `\"{name}\":true` in `subscribe`"))
+    let hint = format!("add `topics=…`, or leave it out here and say `\"{name}\":true` in `subscribe`");
+    invalid(name, "is for what the URL selects, and it selects nothing", hint)
 }
 
-fn invalid(name: &str, why: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidField, format!("the parameter `{}` {why}", clip(name)))
+fn invalid(name: &str, why: &str, hint: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidField, format!("the parameter `{}` {why}", clip(name))).hint(hint)
 }
 
 fn twice(name: &str) -> Refusal {
-    let refusal = invalid(name, "stands twice");
-    if name == "topics" || name.starts_with("where.") {
-        return refusal.hint(format!("several values are separated by commas: `{}=a,b`", clip(name)));
-    }
-    refusal
+    let hint = if name == "topics" || name.starts_with("where.") {
+        format!("several values are separated by commas: `{}=a,b`", clip(name))
+    } else {
+        "each parameter stands once".to_owned()
+    };
+    invalid(name, "stands twice", hint)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use standpipe_protocol::{ErrorCode, Refusal, Subscribe};
 
-use crate::{Bounds, Filter, Options, Params, Pattern, Subscription, wording::clip};
+use crate::{
+    Bounds, Filter, Options, Params, Pattern, Subscription,
+    wording::{bound, clip},
+};
 
 /// Topics, params and a filter, as one command or one URL names them. Each pattern becomes a [`Subscription`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,8 @@ pub fn patterns<'a>(topics: impl ExactSizeIterator<Item = &'a str>, bounds: &Bou
     let max = bounds.max_topics_per_command;
     if topics.len() > max {
         let message = format!("{} topics in one request, at most {max} are allowed", topics.len());
-        return Err(Refusal::new(ErrorCode::LimitExceeded, message).hint("a pattern such as `trades.*` selects many"));
+        let hint = format!("a pattern such as `trades.*` selects many; {}", bound("max_topics_per_command"));
+        return Err(Refusal::new(ErrorCode::LimitExceeded, message).hint(hint));
     }
     let mut patterns = Vec::with_capacity(topics.len());
     for topic in topics {

@@ -10,6 +10,7 @@ use standpipe_protocol::{ErrorCode, EventView, Refusal};
 use crate::{
     Filter, Pattern,
     fields::{Fields, Slots},
+    wording::bound,
 };
 
 /// Values for the parameters that a source declares, by name.
@@ -69,8 +70,9 @@ impl<T> Subscriptions<T> {
         let known = self.place(&subscription.pattern, &subscription.params);
         if known.is_none() && self.held.len() >= self.max {
             let message = format!("a connection has at most {} subscriptions", self.max);
-            let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
-            return Err(refusal.hint("unsubscribe from some, or select many topics by a pattern such as `trades.*`"));
+            let advice = "unsubscribe from some, or select many topics by a pattern such as `trades.*`";
+            let hint = format!("{advice}; {}", bound("max_subscriptions"));
+            return Err(Refusal::new(ErrorCode::LimitExceeded, message).hint(hint));
         }
         let slots = subscription.filter.as_ref().map(|filter| filter.claim(&mut self.fields)).unwrap_or_default();
         let new = Held { subscription, slots, tag };

@@ -26,6 +26,11 @@ pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> +
     }
 }
 
+/// Which setting of the server is the bound that was exceeded.
+pub(crate) fn bound(key: &str) -> String {
+    format!("the bound is `limits.{key}` of the server's configuration")
+}
+
 /// "`a`, `b`, `c`"
 pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")

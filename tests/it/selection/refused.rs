@@ -19,24 +19,44 @@ fn list(count: usize, element: impl Fn(usize) -> String) -> String {
     format!("[{}]", (0..count).map(element).collect::<Vec<_>>().join(","))
 }
 
-/// Filters that are too much, the code they are refused with, and what the message has to name.
-fn too_much() -> Vec<(&'static str, String, &'static str)> {
+/// Filters that are too much, what the message has to name, and the hint.
+fn too_much() -> Vec<(&'static str, String, &'static str, &'static str)> {
     let names = |count| list(count, |i| format!("\"name-{i}\""));
     let fields: Vec<_> = (0..257).map(|i| format!("\"f{i}\":{i}")).collect();
     vec![
-        ("1 MB", format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000_000)), "at most 262144"),
-        ("10,000 nots", nested(10_000, r#"{"not":"#, "{}", "}"), "more than 8 deep"),
-        ("10,000 ors", nested(10_000, r#"{"or":["#, "{}", "]}"), "more than 8 deep"),
-        ("10,000 objects", nested(10_000, r#"{"a":"#, "1", "}"), "unknown operator `a`"),
-        ("10,000 lists", format!(r#"{{"a":{{"in":{}}}}}"#, nested(10_000, "[", "1", "]")), "a.in[0]"),
-        ("a million values", format!(r#"{{"a":{{"in":{}}}}}"#, names(1_000_000)), "at most 262144"),
-        ("10,001 values", format!(r#"{{"a":{{"in":{}}}}}"#, list(10_001, |i| i.to_string())), "10000"),
-        ("10,001 values in `nin`", format!(r#"{{"a":{{"nin":{}}}}}"#, list(10_001, |i| i.to_string())), "10000"),
-        ("257 conditions", format!("{{{}}}", fields.join(",")), "256"),
-        ("257 filters", format!(r#"{{"and":{}}}"#, list(257, |_| "{}".to_owned())), "256"),
-        ("a long path", format!(r#"{{"{}":1}}"#, "x".repeat(256)), "at most 255"),
-        ("a deep path", format!(r#"{{"{}":1}}"#, ["x"; 17].join(".")), "at most 16"),
-        ("a number beyond all", r#"{"a":{"gt":1e99999999999999999999}}"#.to_owned(), "1e99999999999999999999"),
+        ("1 MB", format!(r#"{{"a":"{}"}}"#, "x".repeat(1_000_000)), "at most 262144", "limits.max_filter_bytes"),
+        ("10,000 nots", nested(10_000, r#"{"not":"#, "{}", "}"), "more than 8 deep", "limits.max_filter_depth"),
+        ("10,000 ors", nested(10_000, r#"{"or":["#, "{}", "]}"), "more than 8 deep", "limits.max_filter_depth"),
+        ("10,000 objects", nested(10_000, r#"{"a":"#, "1", "}"), "unknown operator `a`", "operators are"),
+        ("10,000 lists", format!(r#"{{"a":{{"in":{}}}}}"#, nested(10_000, "[", "1", "]")), "a.in[0]", "take one value"),
+        (
+            "a million values",
+            format!(r#"{{"a":{{"in":{}}}}}"#, names(1_000_000)),
+            "at most 262144",
+            "limits.max_filter_bytes",
+        ),
+        (
+            "10,001 values",
+            format!(r#"{{"a":{{"in":{}}}}}"#, list(10_001, |i| i.to_string())),
+            "10000",
+            "limits.max_set_values",
+        ),
+        (
+            "10,001 values in `nin`",
+            format!(r#"{{"a":{{"nin":{}}}}}"#, list(10_001, |i| i.to_string())),
+            "10000",
+            "limits.max_set_values",
+        ),
+        ("257 conditions", format!("{{{}}}", fields.join(",")), "256", "limits.max_filter_nodes"),
+        ("257 filters", format!(r#"{{"and":{}}}"#, list(257, |_| "{}".to_owned())), "256", "limits.max_filter_nodes"),
+        ("a long path", format!(r#"{{"{}":1}}"#, "x".repeat(256)), "at most 255", "shorter name"),
+        ("a deep path", format!(r#"{{"{}":1}}"#, ["x"; 17].join(".")), "at most 16", "nearer to the top"),
+        (
+            "a number beyond all",
+            r#"{"a":{"gt":1e99999999999999999999}}"#.to_owned(),
+            "1e99999999999999999999",
+            "exponent",
+        ),
     ]
 }
 
@@ -53,10 +73,10 @@ const MEANINGLESS: &[(&str, &str, &str)] = &[
     (r#"{"or":{}}"#, "takes a list of filters", r#"{"or":["#),
     (r#"{"__proto__":{"polluted":true}}"#, "unknown operator `polluted` at `__proto__`", "operators are"),
     (r#"{"constructor":{"prototype":{}}}"#, "unknown operator `prototype` at `constructor`", "operators are"),
-    (r#"{"a":1,"a":2}"#, "`a` stands twice", ""),
-    (r#"{"a":1,"\u0061":2}"#, "`a` stands twice", ""),
-    (r#"{"a":{"gt":1,"gt":2}}"#, "`a.gt` stands twice", ""),
-    (r#"{"a":"\ud800"}"#, "not Unicode", ""),
+    (r#"{"a":1,"a":2}"#, "`a` stands twice", "once"),
+    (r#"{"a":1,"\u0061":2}"#, "`a` stands twice", "once"),
+    (r#"{"a":{"gt":1,"gt":2}}"#, "`a.gt` stands twice", "once"),
+    (r#"{"a":"\ud800"}"#, "not Unicode", "surrogate"),
     (r#"{"a..b":1}"#, "`a..b` has an empty name", "single dots"),
     ("7", "has to be an object", "looks like"),
     (r#""a > 5""#, "has to be an object", "looks like"),
@@ -72,7 +92,13 @@ fn assert_refused(error: &Value, named: &str, hint: &str, what: &str) {
     let message = error["message"].as_str().expect("a message");
     assert!(message.contains(named), "{what}: {error}");
     assert!(message.len() < 300, "{what}: what is sent is not repeated at length: {error}");
-    assert!(error["hint"].as_str().unwrap_or_default().contains(hint), "{what}: {error}");
+    assert_hinted(error, hint, what);
+}
+
+/// Asserts that what would be right is told, and names `hint`.
+fn assert_hinted(error: &Value, hint: &str, what: &str) {
+    let told = error["hint"].as_str().unwrap_or_default();
+    assert!(!told.is_empty() && told.contains(hint), "{what}: {error}");
 }
 
 /// A server with a client that must not notice anything, and what it is to get next.
@@ -107,11 +133,11 @@ async fn a_filter_that_is_too_much_costs_an_answer_and_nobody_else_anything() {
     let mut witness = Witness::of(ROOMY).await;
     let mut client = Socket::open(witness.server.addr(), "/ws?topics=a").await;
     client.until("subscribed").await;
-    for (what, filter, named) in too_much() {
+    for (what, filter, named, hint) in too_much() {
         client.send_text(&subscribe(&filter)).await;
         let error = client.until("error").await;
         assert_eq!(error["id"], "x", "{what}");
-        assert_refused(&error, named, "", what);
+        assert_refused(&error, named, hint, what);
         witness.nothing_has_changed(Some(&mut client), what).await;
     }
 }
@@ -144,6 +170,7 @@ async fn fields_that_a_command_does_not_have_or_has_twice_are_named() {
         let error = client.until("error").await;
         assert_eq!(error["code"], code, "{field}: {error}");
         assert!(error.to_string().contains(named), "{field}: {error}");
+        assert_hinted(&error, "", field);
         witness.nothing_has_changed(Some(&mut client), field).await;
     }
 }
@@ -186,7 +213,14 @@ const PATHS: &[(&str, &str, &str, &str)] = &[
     ("/ws?where.price.gte=high", "INVALID_FILTER", "`high`, which is not a number", "30240.1"),
     ("/ws?filter={%22price%22:{%22gtt%22:5}}", "INVALID_FILTER", "unknown operator `gtt` at `price`", "`gt`"),
     ("/ws?filter={%22__proto__%22:{%22x%22:1}}", "INVALID_FILTER", "unknown operator `x` at `__proto__`", "operators"),
-    ("/ws?filter={%22a%22:1,%22a%22:2}", "INVALID_FILTER", "`a` stands twice", ""),
+    ("/ws?filter={%22a%22:1,%22a%22:2}", "INVALID_FILTER", "`a` stands twice", "once"),
+    (
+        "/ws?filter={%22not%22:{%22price%22:{%22gt%22:true}}}",
+        "INVALID_FILTER",
+        "`not.price.gt` takes a number",
+        "30240.1",
+    ),
+    ("/ws?where.__proto__..x=1", "INVALID_FILTER", "`__proto__..x`", "single dots"),
     ("/ws?filter=price", "INVALID_FILTER", "`filter` is not one JSON value", "percent-encoded"),
     ("/ws?where.$topc=x", "INVALID_FILTER", "`$topc`", "did you mean `$topic`?"),
     ("/ws?where.a=1&where.a=2", "INVALID_FIELD", "`where.a` stands twice", "commas"),
@@ -203,7 +237,7 @@ async fn in_a_url_it_is_http_400_with_the_same_words() {
         let error = &refused.body["error"];
         assert_eq!((refused.status, &error["code"]), (400, &json!(code)), "{path}: {refused:?}");
         assert!(error["message"].as_str().unwrap_or_default().contains(named), "{path}: {error}");
-        assert!(error["hint"].as_str().unwrap_or_default().contains(hint), "{path}: {error}");
+        assert_hinted(error, hint, path);
         witness.nothing_has_changed(None, path).await;
     }
 }
@@ -218,7 +252,7 @@ async fn a_page_is_told_the_same_on_the_socket() {
         let error = page.until("error").await;
         assert_eq!(error["code"], *code, "{path}: {error}");
         assert!(error["message"].as_str().unwrap_or_default().contains(named), "{path}: {error}");
-        assert!(error["hint"].as_str().unwrap_or_default().contains(hint), "{path}: {error}");
+        assert_hinted(&error, hint, path);
         let goodbye = page.until("goodbye").await;
         assert_eq!((&goodbye["code"], &goodbye["verdict"]), (&json!(4000), &json!("never")), "{path}: {goodbye}");
         assert!(matches!(page.receive().await, Received::Closed { code: 4000, .. }), "{path}");
@@ -226,13 +260,29 @@ async fn a_page_is_told_the_same_on_the_socket() {
     }
 }
 
+/// What is too much and still fits into a request's head.
+fn too_much_for_a_url() -> Vec<(&'static str, String, &'static str)> {
+    let fields: Vec<_> = (0..257).map(|i| format!("where.f{i}=x")).collect();
+    vec![
+        ("150 nots", format!("filter={}", nested(150, "{%22not%22:", "{}", "}")), ""),
+        ("100 nots", format!("filter={}", nested(100, "{%22not%22:", "{}", "}")), "limits.max_filter_depth"),
+        ("257 filters", format!("filter={{%22or%22:{}}}", list(257, |_| "{}".to_owned())), "limits.max_filter_nodes"),
+        ("257 conditions", fields.join("&"), "limits.max_filter_nodes"),
+        ("a long path", format!("where.{}=x", "x".repeat(256)), "shorter name"),
+        ("a deep path", format!("where.{}=x", ["x"; 17].join(".")), "nearer to the top"),
+    ]
+}
+
 #[tokio::test]
 async fn a_url_that_is_too_much_is_refused_before_it_is_read() {
     let mut witness = Witness::of("").await;
-    let nots = nested(150, "{%22not%22:", "{}", "}");
-    let refused = Socket::try_open(witness.server.addr(), &format!("/ws?filter={nots}"), &[]).await.err();
-    let refused = refused.expect("refused");
-    assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &json!("INVALID_FILTER")), "{refused:?}");
+    for (what, query, hint) in too_much_for_a_url() {
+        let refused = Socket::try_open(witness.server.addr(), &format!("/ws?{query}"), &[]).await.err();
+        let refused = refused.expect("refused");
+        assert_eq!(refused.status, 400, "{what}: {refused:?}");
+        assert_refused(&refused.body["error"], "", hint, what);
+        witness.nothing_has_changed(None, what).await;
+    }
     // RFC 6585 §5: what is larger than a request's head may be is not looked at.
     for count in [9_000, 60_000, 1_000_000] {
         let answer = witness.server.get(&format!("/ws?where.a={}", "x".repeat(count))).await;

@@ -9,7 +9,7 @@ use crate::*;
 fn refusal(text: &str) -> String {
     let r = decode(text).unwrap_err();
     let id = r.id.map(|id| format!(" (id {id})")).unwrap_or_default();
-    format!("{}: {}{}{id}", r.code, r.message, r.hint.map(|h| format!(" [{h}]")).unwrap_or_default())
+    format!("{}: {} [{}]{id}", r.code, r.message, r.hint.expect("a refusal says what would be right"))
 }
 
 fn payload(frame: &[u8]) -> &str {
@@ -86,19 +86,19 @@ fn refusals_name_what_is_wrong_and_what_would_be_right() {
         UNKNOWN_OP: the command has no `op` [`op` is one of `ping`, `subscribe`, `unsubscribe`, `ack`, `refresh`, `publish`] (id 7)
         UNKNOWN_OP: unknown op `subscirbe` [did you mean `subscribe`?] (id 7)
         UNKNOWN_OP: unknown op `dance` [`op` is one of `ping`, `subscribe`, `unsubscribe`, `ack`, `refresh`, `publish`]
-        INVALID_FIELD: field `op`: invalid type: integer `5`, expected a string
-        INVALID_FIELD: field `id`: invalid type: integer `5`, expected a string
-        MISSING_FIELD: `subscribe` needs the field `topics`
+        INVALID_FIELD: field `op`: invalid type: integer `5`, expected a string [it is a text: "op":"subscribe"]
+        INVALID_FIELD: field `id`: invalid type: integer `5`, expected a string [it is a text]
+        MISSING_FIELD: `subscribe` needs the field `topics` [it is a list of patterns: "topics":["trades.*","tweets.>"]]
         UNKNOWN_FIELD: `subscribe` has no field `topcs` [did you mean `topics`?] (id 7)
-        INVALID_FIELD: field `topics`: invalid type: string "a", expected a sequence
-        INVALID_FIELD: field `topics`: it stands twice
-        INVALID_FIELD: field `snapshot`: invalid type: string "yes", expected a boolean
-        INVALID_CURSOR: `after`: a cursor is `epoch:seq` or `epoch:seq:event-id`, with 16 hexadecimal digits for the epoch; `x` is not
-        INVALID_FIELD: field `params`: invalid type: integer `1`, expected a string
-        INVALID_FIELD: field `params`: `a` stands twice
+        INVALID_FIELD: field `topics`: invalid type: string "a", expected a sequence [it is a list of patterns: "topics":["trades.*","tweets.>"]]
+        INVALID_FIELD: field `topics`: it stands twice [each field stands once]
+        INVALID_FIELD: field `snapshot`: invalid type: string "yes", expected a boolean [it is true or false]
+        INVALID_CURSOR: `after`: a cursor is `epoch:seq` or `epoch:seq:event-id`, with 16 hexadecimal digits for the epoch; `x` is not [a cursor is told by `heartbeat` and `goodbye`; `earliest` is the floor of the log]
+        INVALID_FIELD: field `params`: invalid type: integer `1`, expected a string [it is an object of texts, each name once: "params":{"page_url":"https://…"}]
+        INVALID_FIELD: field `params`: `a` stands twice [it is an object of texts, each name once: "params":{"page_url":"https://…"}]
         INVALID_FIELD: field `filter`: it is null; leave it out [a field that is not wanted is not sent]
-        INVALID_FIELD: field `delivered`: invalid value: integer `-1`, expected u64
-        UNKNOWN_FIELD: `ping` has no field `extra`"#]]
+        INVALID_FIELD: field `delivered`: invalid value: integer `-1`, expected u64 [it is the number of events that have come on this connection]
+        UNKNOWN_FIELD: `ping` has no field `extra` [it has no field but `id`]"#]]
     .assert_eq(&told.join("\n"));
 }
 

@@ -6,7 +6,7 @@ use once_cell::race::OnceBox;
 use standpipe_protocol::{ErrorCode, Refusal};
 
 use super::{Filter, Node, Test, json};
-use crate::{Bounds, path::Path};
+use crate::{Bounds, path::Path, wording::bound};
 
 /// A filter in the making.
 pub(crate) struct Draft<'b> {
@@ -31,8 +31,9 @@ impl<'b> Draft<'b> {
         self.nodes = self.nodes.saturating_add(nodes);
         let max = self.bounds.max_filter_nodes;
         if self.nodes > max {
-            return Err(invalid(format!("the filter has more than {max} conditions"))
-                .hint("many values of one field take one condition: `in` with a list"));
+            let hint =
+                format!("many values of one field take one condition: `in` with a list; {}", bound("max_filter_nodes"));
+            return Err(invalid(format!("the filter has more than {max} conditions"), hint));
         }
         Ok(())
     }
@@ -55,7 +56,7 @@ impl<'b> Draft<'b> {
     }
 }
 
-/// A refusal of a filter.
-pub(crate) fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::new(ErrorCode::InvalidFilter, message)
+/// A refusal of a filter: what is wrong, and what would be right.
+pub(crate) fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidFilter, message).hint(hint)
 }

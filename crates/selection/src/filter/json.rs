@@ -12,14 +12,20 @@ use crate::{
     decimal::Decimal,
     path::Path,
     value::{Scalar, Set},
-    wording::{clip, list},
+    wording::{self, clip, list},
 };
+
+/// Hints that are given at several places.
+const EMPTY_LIST: &str = "it would select nothing, or everything: leave it out";
+const HALF: &str = "a `\\u` escape is half of a surrogate pair: write both halves, or the character itself";
+const BEYOND: &str = "an exponent is at most 1000000000000000, either way";
 
 /// Reads a whole filter.
 pub(crate) fn read(draft: &mut Draft<'_>, text: &str) -> Result<Node, Refusal> {
     let max = draft.bounds.max_filter_bytes;
     if text.len() > max {
-        return Err(Place::Top.refuse(format!("has {} bytes, at most {max} are allowed", text.len())));
+        let why = format!("has {} bytes, at most {max} are allowed", text.len());
+        return Err(Place::Top.refuse(why, wording::bound("max_filter_bytes")));
     }
     object(draft, text.trim_ascii(), Place::Top, 1)
 }
@@ -45,10 +51,10 @@ impl fmt::Display for Place<'_> {
 
 impl Place<'_> {
     /// A refusal that begins with the place.
-    fn refuse(&self, what: impl fmt::Display) -> Refusal {
+    fn refuse(&self, why: impl fmt::Display, hint: impl Into<String>) -> Refusal {
         match self {
-            Self::Top => invalid(format!("the filter {what}")),
-            _ => invalid(format!("`{}` {what}", clip(&self.to_string()))),
+            Self::Top => invalid(format!("the filter {why}"), hint),
+            _ => invalid(format!("`{}` {why}", clip(&self.to_string())), hint),
         }
     }
 }
@@ -56,12 +62,15 @@ impl Place<'_> {
 /// A filter, or one inside another: an object of fields and combiners.
 fn object(draft: &mut Draft<'_>, text: &str, place: Place<'_>, depth: usize) -> Result<Node, Refusal> {
     if depth > draft.bounds.depth() {
-        return Err(place.refuse(format!("is nested more than {} deep", draft.bounds.depth())));
+        let hint = format!(
+            "what stands in one object has to hold together, without `and`; {}",
+            wording::bound("max_filter_depth")
+        );
+        return Err(place.refuse(format!("is nested more than {} deep", draft.bounds.depth()), hint));
     }
     if !text.starts_with('{') {
-        return Err(place
-            .refuse(format!("has to be an object, not {}", kind(text)))
-            .hint("a filter looks like {\"symbol\":\"BTC\",\"price\":{\"gte\":100}}"));
+        let hint = "a filter looks like {\"symbol\":\"BTC\",\"price\":{\"gte\":100}}";
+        return Err(place.refuse(format!("has to be an object, not {}", kind(text)), hint));
     }
     let mut nodes = Vec::new();
     for (name, raw) in entries(draft, text, place)? {
@@ -83,13 +92,14 @@ fn object(draft: &mut Draft<'_>, text: &str, place: Place<'_>, depth: usize) -> 
 fn filters(draft: &mut Draft<'_>, text: &str, place: Place<'_>, depth: usize) -> Result<Vec<Node>, Refusal> {
     draft.count(1)?;
     if !text.starts_with('[') {
-        let refusal = place.refuse(format!("takes a list of filters, not {}", kind(text)));
-        return Err(refusal.hint("it looks like {\"or\":[{\"symbol\":\"BTC\"},{\"price\":{\"gte\":100}}]}"));
+        let hint = "it looks like {\"or\":[{\"symbol\":\"BTC\"},{\"price\":{\"gte\":100}}]}";
+        return Err(place.refuse(format!("takes a list of filters, not {}", kind(text)), hint));
     }
     let max = draft.bounds.max_filter_nodes;
-    let elements = elements(text, max).map_err(|TooMany| place.refuse(format!("has more than {max} filters")))?;
+    let too_many = |TooMany| place.refuse(format!("has more than {max} filters"), wording::bound("max_filter_nodes"));
+    let elements = elements(text, max).map_err(too_many)?;
     if elements.is_empty() {
-        return Err(place.refuse("is an empty list"));
+        return Err(place.refuse("is an empty list", EMPTY_LIST));
     }
     let read = |(number, raw): (usize, &RawValue)| object(draft, raw.get(), Place::Element(&place, number), depth + 1);
     elements.into_iter().enumerate().map(read).collect()
@@ -99,8 +109,8 @@ fn filters(draft: &mut Draft<'_>, text: &str, place: Place<'_>, depth: usize) ->
 fn field(draft: &mut Draft<'_>, name: &str, text: &str, place: Place<'_>) -> Result<Node, Refusal> {
     let path = Path::parse(name)?;
     if text.starts_with('[') {
-        let refusal = place.refuse("takes a value or an object of operators, not a list");
-        return Err(refusal.hint(format!("for one of several values write {{\"in\":{}}}", clip(text))));
+        let hint = format!("for one of several values write {{\"in\":{}}}", clip(text));
+        return Err(place.refuse("takes a value or an object of operators, not a list", hint));
     }
     if !text.starts_with('{') {
         draft.count(1)?;
@@ -109,7 +119,7 @@ fn field(draft: &mut Draft<'_>, name: &str, text: &str, place: Place<'_>) -> Res
     }
     let operators = entries(draft, text, place)?;
     if operators.is_empty() {
-        return Err(place.refuse("has no operator").hint(format!("operators are {}", list(Operator::names()))));
+        return Err(place.refuse("has no operator", format!("operators are {}", list(Operator::names()))));
     }
     let mut nodes = Vec::with_capacity(operators.len());
     for (name, raw) in operators {
@@ -122,14 +132,12 @@ fn field(draft: &mut Draft<'_>, name: &str, text: &str, place: Place<'_>) -> Res
 }
 
 fn unknown_operator(name: &str, place: Place<'_>) -> Refusal {
-    let refusal = invalid(format!("unknown operator `{}` at `{}`", clip(name), clip(&place.to_string())));
-    if name == "not" {
-        return refusal.hint("`not` stands round a whole filter: {\"not\":{\"price\":{\"gt\":5}}}");
-    }
-    refusal.hint(match Operator::meant(name) {
+    let hint = match Operator::meant(name) {
+        _ if name == "not" => "`not` stands round a whole filter: {\"not\":{\"price\":{\"gt\":5}}}".to_owned(),
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("operators are {}; a nested field is written `user.name`", list(Operator::names())),
-    })
+    };
+    invalid(format!("unknown operator `{}` at `{}`", clip(name), clip(&place.to_string())), hint)
 }
 
 fn test(draft: &Draft<'_>, operator: Operator, text: &str, place: Place<'_>) -> Result<Test, Refusal> {
@@ -149,7 +157,10 @@ fn test(draft: &Draft<'_>, operator: Operator, text: &str, place: Place<'_>) -> 
         Operator::Exists => match text {
             "true" => Ok(Test::Exists(true)),
             "false" => Ok(Test::Exists(false)),
-            _ => Err(place.refuse(format!("takes true or false, not {}", kind(text)))),
+            _ => {
+                let hint = "`true` selects events that have the field, `false` those that do not";
+                Err(place.refuse(format!("takes true or false, not {}", kind(text)), hint))
+            }
         },
     }
 }
@@ -162,9 +173,8 @@ fn scalar(text: &str, place: Place<'_>) -> Result<Scalar, Refusal> {
         Some(b'f') => Ok(Scalar::Bool(false)),
         Some(b'n') => Ok(Scalar::Null),
         Some(b'[' | b'{') | None => {
-            let refusal = place.refuse(format!("takes a string, number, boolean or null, not {}", kind(text)));
-            Err(refusal
-                .hint("`eq` and `ne` take one value, `in` and `nin` a list; fields inside have paths of their own"))
+            let hint = "`eq` and `ne` take one value, `in` and `nin` a list; fields inside have paths of their own";
+            Err(place.refuse(format!("takes a string, number, boolean or null, not {}", kind(text)), hint))
         }
         Some(_) => Ok(Scalar::number(number(text, place)?)),
     }
@@ -172,13 +182,14 @@ fn scalar(text: &str, place: Place<'_>) -> Result<Scalar, Refusal> {
 
 fn set(draft: &Draft<'_>, text: &str, place: Place<'_>) -> Result<Set, Refusal> {
     if !text.starts_with('[') {
-        let refusal = place.refuse(format!("takes a list of values, not {}", kind(text)));
-        return Err(refusal.hint(format!("for one value write [{}]", clip(text))));
+        let hint = format!("for one value write [{}]", clip(text));
+        return Err(place.refuse(format!("takes a list of values, not {}", kind(text)), hint));
     }
     let max = draft.bounds.max_set_values;
-    let elements = elements(text, max).map_err(|TooMany| place.refuse(format!("has more than {max} values")))?;
+    let too_many = |TooMany| place.refuse(format!("has more than {max} values"), wording::bound("max_set_values"));
+    let elements = elements(text, max).map_err(too_many)?;
     if elements.is_empty() {
-        return Err(place.refuse("is an empty list").hint("it would select nothing, or everything: leave it out"));
+        return Err(place.refuse("is an empty list", EMPTY_LIST));
     }
     let read = |(number, raw): (usize, &RawValue)| scalar(raw.get(), Place::Element(&place, number));
     elements.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Set::new)
@@ -191,21 +202,22 @@ fn bound(text: &str, place: Place<'_>) -> Result<Decimal, Refusal> {
         Some(b'-' | b'0'..=b'9') => number(text, place),
         Some(b'"') => {
             let string = string(text, place)?;
-            let refusal = || place.refuse(format!("takes a number, not `{}`", clip(&string))).hint(hint);
+            let refusal = || place.refuse(format!("takes a number, not `{}`", clip(&string)), hint);
             Decimal::parse(&string).ok_or_else(refusal)
         }
-        _ => Err(place.refuse(format!("takes a number, not {}", kind(text))).hint(hint)),
+        _ => Err(place.refuse(format!("takes a number, not {}", kind(text)), hint)),
     }
 }
 
 fn number(text: &str, place: Place<'_>) -> Result<Decimal, Refusal> {
-    Decimal::parse(text).ok_or_else(|| place.refuse(format!("has a number beyond all bounds, `{}`", clip(text))))
+    let refusal = || place.refuse(format!("has a number beyond all bounds, `{}`", clip(text)), BEYOND);
+    Decimal::parse(text).ok_or_else(refusal)
 }
 
 /// The text of `prefix`, `suffix` and `contains`.
 fn part(text: &str, place: Place<'_>) -> Result<Box<str>, Refusal> {
     if !text.starts_with('"') {
-        return Err(place.refuse(format!("takes a string, not {}", kind(text))));
+        return Err(place.refuse(format!("takes a string, not {}", kind(text)), "a string stands in quotes: \"BTC-\""));
     }
     Ok(string(text, place)?.into())
 }
@@ -216,7 +228,7 @@ fn string<'a>(text: &'a str, place: Place<'_>) -> Result<Cow<'a, str>, Refusal> 
     {
         return Ok(Cow::Borrowed(plain));
     }
-    serde_json::from_str(text).map(Cow::Owned).map_err(|_| place.refuse("has a string that is not Unicode"))
+    serde_json::from_str(text).map(Cow::Owned).map_err(|_| place.refuse("has a string that is not Unicode", HALF))
 }
 
 /// What a JSON text is, in words.
@@ -284,14 +296,18 @@ fn entries<'a>(draft: &Draft<'_>, text: &'a str, place: Place<'_>) -> Result<Vec
         }
     }
     // The only fault that valid JSON can have here is a name of half a surrogate pair.
-    let Entries(entries) = serde_json::from_str(text).map_err(|_| place.refuse("has a name that is not Unicode"))?;
+    let Entries(entries) =
+        serde_json::from_str(text).map_err(|_| place.refuse("has a name that is not Unicode", HALF))?;
     let max = draft.bounds.max_filter_nodes;
     if entries.len() > max {
-        return Err(place.refuse(format!("has more than {max} conditions")));
+        return Err(place.refuse(format!("has more than {max} conditions"), wording::bound("max_filter_nodes")));
     }
     let mut names = HashSet::with_capacity(entries.len());
     match entries.iter().find(|(name, _)| !names.insert(name.as_str())) {
-        Some((name, _)) => Err(Place::Name(&place, name).refuse("stands twice")),
+        Some((name, _)) => {
+            let hint = "a name stands once in an object; two conditions of one name are written {\"and\":[{…},{…}]}";
+            Err(Place::Name(&place, name).refuse("stands twice", hint))
+        }
         None => Ok(entries),
     }
 }

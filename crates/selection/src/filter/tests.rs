@@ -1,7 +1,4 @@
-use std::{
-    fmt::Write,
-    time::{Duration, Instant},
-};
+use std::fmt::Write;
 
 use proptest::prelude::*;
 use standpipe_protocol::Topic;
@@ -14,13 +11,11 @@ fn parse(text: &str, bounds: &Bounds) -> Result<Filter, String> {
     Filter::parse(&json, bounds).map_err(|refusal| refusal.message)
 }
 
-/// What is refused at once, however large it is.
-fn refused_quickly(text: &str, bounds: &Bounds) -> String {
+/// What is refused in few words, however large it is.
+fn refused(text: &str, bounds: &Bounds) -> String {
     // Not by `Json::parse`, which has bounds of its own: nothing here may rely on them.
     let json = Json::written(text);
-    let started = Instant::now();
     let refusal = Filter::parse(&json, bounds).unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?} for {}", started.elapsed(), refusal.message);
     assert!(refusal.message.len() < 300, "{}", refusal.message);
     refusal.message
 }
@@ -30,7 +25,7 @@ const WIDE: Bounds = Bounds { max_filter_bytes: usize::MAX, ..bounds::TEST };
 #[test]
 fn a_megabyte_is_refused_unread() {
     let text = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
-    assert_eq!(refused_quickly(&text, &bounds::TEST), "the filter has 1048584 bytes, at most 65536 are allowed");
+    assert_eq!(refused(&text, &bounds::TEST), "the filter has 1048584 bytes, at most 65536 are allowed");
     assert!(parse(&text, &WIDE).is_ok());
 }
 
@@ -39,7 +34,7 @@ fn ten_thousand_nested_nots_are_refused() {
     let text = format!("{}{{}}{}", "{\"not\":".repeat(10_000), "}".repeat(10_000));
     for max_filter_depth in [16, usize::MAX] {
         let bounds = Bounds { max_filter_depth, max_filter_nodes: usize::MAX, ..WIDE };
-        assert!(refused_quickly(&text, &bounds).ends_with(&format!("is nested more than {} deep", bounds.depth())));
+        assert!(refused(&text, &bounds).ends_with(&format!("is nested more than {} deep", bounds.depth())));
     }
     let bound = format!("{}{{}}{}", "{\"not\":".repeat(15), "}".repeat(15));
     assert!(parse(&bound, &bounds::TEST).is_ok());
@@ -58,8 +53,8 @@ fn the_deepest_filter_is_read_used_shown_and_dropped() {
 #[test]
 fn a_million_values_are_refused_before_they_are_kept() {
     let text = format!("{{\"a\":{{\"in\":[0{}]}}}}", ",1234".repeat(1_000_000));
-    assert!(refused_quickly(&text, &bounds::TEST).starts_with("the filter has 5000"));
-    assert_eq!(refused_quickly(&text, &WIDE), "`a.in` has more than 10000 values");
+    assert!(refused(&text, &bounds::TEST).starts_with("the filter has 5000"));
+    assert_eq!(refused(&text, &WIDE), "`a.in` has more than 10000 values");
     let bound = format!("{{\"a\":{{\"in\":[0{}]}}}}", ",1".repeat(9_999));
     assert!(parse(&bound, &bounds::TEST).is_ok());
 }
@@ -70,11 +65,11 @@ fn many_conditions_are_refused() {
     for i in 1..=256 {
         write!(text, ",\"f{i}\":1").unwrap();
     }
-    assert_eq!(refused_quickly(&(text + "}"), &bounds::TEST), "the filter has more than 256 conditions");
+    assert_eq!(refused(&(text + "}"), &bounds::TEST), "the filter has more than 256 conditions");
     let text = format!("{{\"or\":[{{\"a\":1}}{}]}}", ",{\"a\":1}".repeat(255));
-    assert_eq!(refused_quickly(&text, &bounds::TEST), "the filter has more than 256 conditions");
+    assert_eq!(refused(&text, &bounds::TEST), "the filter has more than 256 conditions");
     let text = format!("{{\"or\":[{{}}{}]}}", ",{}".repeat(1_000_000));
-    assert_eq!(refused_quickly(&text, &WIDE), "`or` has more than 256 filters");
+    assert_eq!(refused(&text, &WIDE), "`or` has more than 256 filters");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     filter::{Comparison, Draft, Node, Operator, Test, invalid},
     path::{Path, last_dot},
     value::{Scalar, Set},
-    wording::clip,
+    wording::{bound, clip},
 };
 
 /// Reads a condition; `name` is what stands behind `where.`, decoded, and `raw` the value as it stands in the URL.
@@ -35,7 +35,7 @@ pub(super) fn read(draft: &mut Draft<'_>, name: &str, raw: &str) -> Result<Node,
             "true" | "1" => Test::Exists(true),
             "false" | "0" => Test::Exists(false),
             other => {
-                return Err(values.refuse(&format!("is `{}`", clip(other))).hint("`true` or `false`"));
+                return Err(values.refuse(&format!("is `{}`", clip(other)), "`true` or `false`"));
             }
         },
     };
@@ -44,19 +44,21 @@ pub(super) fn read(draft: &mut Draft<'_>, name: &str, raw: &str) -> Result<Node,
 
 /// The field, and the operator if the last name is one.
 fn split(name: &str) -> Result<(&str, Operator), Refusal> {
-    let refuse = |why: &str| invalid(format!("the parameter `where.{}` {why}", clip(name)));
     let last = last_dot(name).map_or(name, |dot| name.get(dot + 1..).unwrap_or_default());
     let field = last_dot(name).and_then(|dot| name.get(..dot));
     match (field, Operator::named(last)) {
         (Some(field), Some(operator)) => Ok((field, operator)),
-        (None, Some(_)) => Err(refuse("has an operator, but no field")
-            .hint(format!("write `where.<field>.{last}=…`, or `where.{last}.eq=…` for a field called `{last}`"))),
+        (None, Some(_)) => {
+            let hint = format!("write `where.<field>.{last}=…`, or `where.{last}.eq=…` for a field called `{last}`");
+            Err(refuse(name, "has an operator, but no field", &hint))
+        }
         (Some(field), None) => match Operator::surely_meant(last) {
-            Some(meant) => Err(refuse(&format!("ends with `{}`, which is no operator", clip(last))).hint(format!(
-                "did you mean `where.{}.{meant}`? for a field called so write `where.{}.eq`",
-                clip(field),
-                clip(name)
-            ))),
+            Some(meant) => {
+                let (field, shown) = (clip(field), clip(name));
+                let hint =
+                    format!("did you mean `where.{field}.{meant}`? for a field called so write `where.{shown}.eq`");
+                Err(refuse(name, &format!("ends with `{}`, which is no operator", clip(last)), &hint))
+            }
             None => Ok((name, Operator::Eq)),
         },
         (None, None) => Ok((name, Operator::Eq)),
@@ -74,10 +76,11 @@ impl<'n> Values<'n> {
         let mut values = Self { name, texts: Vec::new() };
         let (max, max_bytes) = (draft.bounds.max_set_values, draft.bounds.max_filter_bytes);
         if raw.len() > max_bytes {
-            return Err(values.refuse(&format!("has {} bytes, at most {max_bytes} are allowed", raw.len())));
+            let why = format!("has {} bytes, at most {max_bytes} are allowed", raw.len());
+            return Err(values.refuse(&why, &bound("max_filter_bytes")));
         }
         if raw.split(',').nth(max).is_some() {
-            return Err(values.refuse(&format!("has more than {max} values")));
+            return Err(values.refuse(&format!("has more than {max} values"), &bound("max_set_values")));
         }
         // Split first and decoded then: an escaped comma is a part of its value.
         for part in raw.split(',') {
@@ -89,25 +92,30 @@ impl<'n> Values<'n> {
     fn single(&self) -> Result<&str, Refusal> {
         match &*self.texts {
             [only] => Ok(only),
-            several => Err(self
-                .refuse(&format!("has {} values, its operator takes one", several.len()))
-                .hint("a comma in the value is written `%2C`")),
+            several => {
+                let why = format!("has {} values, its operator takes one", several.len());
+                Err(self.refuse(&why, "a comma in the value is written `%2C`"))
+            }
         }
     }
 
     fn number(&self) -> Result<Decimal, Refusal> {
         let text = self.single()?;
-        let refusal = || self.refuse(&format!("is `{}`, which is not a number", clip(text)));
-        Decimal::parse(text).ok_or_else(|| refusal().hint("ordering is by number, such as 30240.1"))
+        let why = || format!("is `{}`, which is not a number", clip(text));
+        Decimal::parse(text).ok_or_else(|| self.refuse(&why(), "ordering is by number, such as 30240.1"))
     }
 
     fn set(&self) -> Set {
         Set::new(self.texts.iter().flat_map(|text| readings(text)).collect())
     }
 
-    fn refuse(&self, why: &str) -> Refusal {
-        invalid(format!("the parameter `where.{}` {why}", clip(self.name)))
+    fn refuse(&self, why: &str, hint: &str) -> Refusal {
+        refuse(self.name, why, hint)
     }
+}
+
+fn refuse(name: &str, why: &str, hint: &str) -> Refusal {
+    invalid(format!("the parameter `where.{}` {why}", clip(name)), hint)
 }
 
 /// Everything that a value of a URL may stand for.

@@ -7,14 +7,15 @@ use standpipe_protocol::{ErrorCode, Refusal};
 
 /// The text that `raw` stands for. `what` names it in a refusal, which never shows the text itself.
 pub(super) fn decode(raw: &str, what: impl Fn() -> String) -> Result<String, Refusal> {
-    let refuse = |why| Refusal::new(ErrorCode::InvalidField, format!("{} {why}", what()));
+    let refuse = |why, hint| Refusal::new(ErrorCode::InvalidField, format!("{} {why}", what())).hint(hint);
     let is_escape = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !raw.split('%').skip(1).all(is_escape) {
-        return Err(refuse("has a `%` without two hexadecimal digits").hint("a percent sign itself is written `%25`"));
+        return Err(refuse("has a `%` without two hexadecimal digits", "a percent sign itself is written `%25`"));
     }
     let spaced: Cow<'_, str> = if raw.contains('+') { raw.replace('+', " ").into() } else { raw.into() };
     let bytes: Cow<'_, [u8]> = percent_decode(spaced.as_bytes()).into();
-    String::from_utf8(bytes.into_owned()).map_err(|_| refuse("is not UTF-8"))
+    String::from_utf8(bytes.into_owned())
+        .map_err(|_| refuse("is not UTF-8", "text is UTF-8, percent-encoded: `é` is `%C3%A9`"))
 }
 
 #[cfg(test)]
