@@ -18,7 +18,7 @@ use standpipe_protocol::{
 };
 use tokio::time::Instant;
 
-use crate::{Closing, Config, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary};
+use crate::{Closing, Config, Held, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary};
 
 /// What is fixed about a connection at its handshake.
 #[derive(Debug, Clone)]
@@ -91,12 +91,18 @@ impl Connection {
 
     /// Queues an event. The writer is not woken: [`Connection::wake`] is called once for all of a turn.
     pub fn offer(&self, record: &Arc<Record>, mark: Mark, way: Way, now: Instant) -> Offer {
-        self.outbox().offer(record, mark, way, now, &self.config)
+        let mut outbox = self.outbox();
+        let offer = outbox.offer(record, mark, way, now, &self.config);
+        outbox.report(&self.signal);
+        offer
     }
 
     /// Queues a data frame that was made for this client, as [`Connection::offer`] does; no event takes its place.
     pub fn offer_frame(&self, frame: Bytes, mark: Mark, way: Way, now: Instant) -> Offer {
-        self.outbox().offer_frame(frame, mark, way, now, &self.config)
+        let mut outbox = self.outbox();
+        let offer = outbox.offer_frame(frame, mark, way, now, &self.config);
+        outbox.report(&self.signal);
+        offer
     }
 
     /// Queues an answer or a notice, and wakes the writer. A client for which even that is too much is closed.
@@ -107,6 +113,7 @@ impl Connection {
             outbox.separate();
         }
         let told = outbox.tell(frame, mark, now, &self.config);
+        outbox.report(&self.signal);
         drop(outbox);
         if told == Offer::Full {
             self.close(Closing::slow_consumer("its answers and notices wait beyond `client.max_queue_bytes`"));
@@ -168,6 +175,12 @@ impl Connection {
         self.outbox().bytes()
     }
 
+    /// The place in the log of the first event that waits, queued or being written: its record stays in memory at least
+    /// as long. An event that took the place of older ones counts as the oldest of them.
+    pub fn oldest_queued(&self) -> Option<u64> {
+        self.outbox().oldest_event()
+    }
+
     /// The last place that was fully written; the client can resume behind it.
     pub fn position(&self) -> Option<Cursor> {
         let seq = self.position.load(Relaxed);
@@ -204,9 +217,14 @@ impl Connection {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `bytes` have left the queue for good.
-    pub(crate) fn release(&self, bytes: usize) {
-        if self.outbox().release(bytes) {
+    /// Frames have left the queue for good; `in_hand` is the first event that the writer still holds.
+    pub(crate) fn release(&self, released: Held, in_hand: Option<u64>) {
+        let mut outbox = self.outbox();
+        outbox.set_in_hand(in_hand);
+        let has_room = outbox.release(released);
+        outbox.report(&self.signal);
+        drop(outbox);
+        if has_room {
             self.signal.raise(self.opening.id);
         }
     }
@@ -232,5 +250,11 @@ impl Connection {
 
     pub(crate) fn count_unproven(&self) {
         self.unproven.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox().retract(&self.signal);
     }
 }

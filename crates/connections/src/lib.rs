@@ -30,4 +30,4 @@ pub use life::{Commands, Ended, Life};
 pub use outbox::{Offer, Way};
 pub use queued::Mark;
 pub use registry::Registry;
-pub use signal::Signal;
+pub use signal::{Held, Signal};

@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::{Closing, Connection, Mark, clock::unix_ms, reader::Reader, writer::Writer};
+use crate::{Closing, Connection, Held, Mark, clock::unix_ms, reader::Reader, writer::Writer};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {
@@ -284,16 +284,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             return Poll::Pending;
         }
         let (connection, receipts) = (&self.connection, &mut self.receipts);
-        let mut released = 0;
-        let written = self.writer.poll_write(cx, &mut self.io, |mark, len| {
-            if mark == Mark::Ping {
+        let mut released = Held::default();
+        let written = self.writer.poll_write(cx, &mut self.io, |queued| {
+            if queued.mark == Mark::Ping {
                 receipts.written(now.into_std());
             }
-            connection.wrote(mark);
-            released += if mark.was_queued() { len } else { 0 };
+            connection.wrote(queued.mark);
+            if queued.mark.was_queued() {
+                released.add(queued.held());
+            }
         });
-        if released > 0 {
-            self.connection.release(released);
+        if released != Held::default() {
+            self.connection.release(released, self.writer.first_event());
         }
         match written {
             Poll::Pending => {
@@ -324,6 +326,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 |next| writer.borrow().may_take(next, confirmed, config),
                 |next| writer.borrow_mut().take(next),
             );
+            outbox.set_in_hand(writer.borrow().first_event());
             window_closed = !outbox.is_empty() && !writer.borrow().is_full();
         }
         if matches!(self.phase, Phase::Open) || window_closed {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use self::conflation::Conflation;
 use crate::{
-    Closing, Config, Mark,
+    Closing, Config, Held, Mark, Signal,
     queued::{Body, Queued},
 };
 
@@ -43,14 +43,18 @@ pub enum Offer {
 
 /// The queue of one connection, between its shard and its writer.
 ///
-/// Invariant: `bytes` counts what is queued and what the writer has taken but not fully written, so that the bound holds
+/// Invariant: `held` counts what is queued and what the writer has taken but not fully written, so that the bound holds
 /// wherever the bytes are.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<Queued>,
     /// How many entries the writer has taken so far: the running number of the first one that is still queued.
     taken: u64,
-    bytes: usize,
+    /// The first event in the writer's hand.
+    in_hand: Option<u64>,
+    held: Held,
+    /// What the shard has been told of `held`.
+    reported: Held,
     data_queued: u64,
     /// Only of a connection that conflates.
     conflation: Option<Box<Conflation>>,
@@ -72,7 +76,7 @@ impl Outbox {
         {
             return self.supersede(older, record, config);
         }
-        if !fits(self.bytes, record.frame().len(), config.bound(way)) {
+        if !fits(self.held.frame_bytes, record.frame().len(), config.bound(way)) {
             return self.full(record.frame().len(), way, config);
         }
         if let (Some(hash), Some(conflation)) = (hash, &mut self.conflation) {
@@ -90,7 +94,7 @@ impl Outbox {
         if self.is_ending() {
             return Offer::Closed;
         }
-        if !fits(self.bytes, frame.len(), config.bound(way)) {
+        if !fits(self.held.frame_bytes, frame.len(), config.bound(way)) {
             return self.full(frame.len(), way, config);
         }
         self.push(Queued::own(frame, mark, now));
@@ -102,7 +106,7 @@ impl Outbox {
         if self.is_ending() {
             return Offer::Closed;
         }
-        if !fits(self.bytes, frame.len(), config.max_queue_bytes + config.reserve()) {
+        if !fits(self.held.frame_bytes, frame.len(), config.max_queue_bytes + config.reserve()) {
             return Offer::Full;
         }
         self.push(Queued::own(frame, mark, now));
@@ -141,17 +145,17 @@ impl Outbox {
     /// is written or stood for by what is newer; and it keeps its age.
     fn supersede(&mut self, place: usize, record: &Arc<Record>, config: &Config) -> Offer {
         let Some(queued) = self.queue.get_mut(place) else { return Offer::Closed };
-        let (others, len) = (self.bytes - queued.len(), record.frame().len());
+        let (others, len) = (self.held.frame_bytes - queued.len(), record.frame().len());
         if !fits(others, len, config.bound(Way::Conflated)) {
             return self.full(len, Way::Conflated, config);
         }
         queued.body = Body::Record(Arc::clone(record));
-        self.bytes = others + len;
+        self.held.frame_bytes = others + len;
         Offer::Superseded
     }
 
     fn push(&mut self, queued: Queued) {
-        self.bytes += queued.len();
+        self.held.add(queued.held());
         self.data_queued += u64::from(queued.mark.is_data());
         self.queue.push_back(queued);
     }
@@ -190,25 +194,56 @@ impl Outbox {
         }
     }
 
-    /// `bytes` that were queued once are fully written, or dropped. Returns whether the shard is to be told of the room.
-    pub(crate) fn release(&mut self, bytes: usize) -> bool {
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.room_wanted.take_if(|low_water| self.bytes <= *low_water).is_some()
+    /// Frames that were queued once are fully written, or dropped. Returns whether the shard is to be told of the room.
+    pub(crate) fn release(&mut self, released: Held) -> bool {
+        self.held.remove(released);
+        self.room_wanted.take_if(|low_water| self.held.frame_bytes <= *low_water).is_some()
     }
 
     /// Whether there is room now; if not, [`Outbox::release`] will say when there is.
     pub(crate) fn want_room(&mut self, low_water: usize) -> bool {
-        let room = self.bytes <= low_water || self.is_ending();
+        let room = self.held.frame_bytes <= low_water || self.is_ending();
         self.room_wanted = (!room).then_some(low_water);
         room
     }
 
-    /// Drops what is still queued, and returns how many bytes that was.
-    pub(crate) fn clear(&mut self) -> usize {
+    /// Drops what is still queued, and returns what that was, to be released.
+    pub(crate) fn clear(&mut self) -> Held {
         let dropped = std::mem::take(&mut self.queue);
         self.taken += dropped.len() as u64;
         self.conflation = None;
-        dropped.iter().map(Queued::len).sum()
+        let mut held = Held::default();
+        for queued in &dropped {
+            held.add(queued.held());
+        }
+        held
+    }
+
+    /// The first event in the writer's hand is the one at `seq`.
+    pub(crate) fn set_in_hand(&mut self, seq: Option<u64>) {
+        self.in_hand = seq;
+    }
+
+    /// The place in the log of the first event that waits, in the writer's hand or here.
+    pub(crate) fn oldest_event(&self) -> Option<u64> {
+        self.in_hand.or_else(|| self.queue.iter().find_map(Queued::seq))
+    }
+
+    /// Tells the shard what is held, if that has changed by much, or is nothing again.
+    pub(crate) fn report(&mut self, signal: &Signal) {
+        let change = self.held.frame_bytes.abs_diff(self.reported.frame_bytes)
+            + self.held.own_bytes.abs_diff(self.reported.own_bytes);
+        let is_empty_again = self.held == Held::default() && change > 0;
+        if change >= REPORTED_CHANGE || is_empty_again {
+            signal.report(self.reported, self.held);
+            self.reported = self.held;
+        }
+    }
+
+    /// Takes back what the shard was told: nothing of this outbox is left.
+    pub(crate) fn retract(&mut self, signal: &Signal) {
+        signal.report(self.reported, Held::default());
+        self.reported = Held::default();
     }
 
     pub(crate) fn oldest(&self) -> Option<Instant> {
@@ -220,7 +255,7 @@ impl Outbox {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.held.frame_bytes
     }
 
     pub(crate) fn data_queued(&self) -> u64 {
@@ -232,6 +267,10 @@ impl Outbox {
 fn fits(queued: usize, len: usize, bound: usize) -> bool {
     queued == 0 || queued + len <= bound
 }
+
+/// Two connections that write at the same time would share a counter at every event if each told its shard of each. A
+/// client that keeps up rarely has this many bytes queued.
+const REPORTED_CHANGE: usize = 4 * 1024;
 
 /// A queue that grew beyond this gives its memory back when it is empty.
 const KEPT_CAPACITY: usize = 8;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use standpipe_protocol::{Message, Record};
 use tokio::time::Instant;
 
+use crate::Held;
+
 /// What has come about once a frame is fully written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
@@ -94,5 +96,23 @@ impl Queued {
 
     pub(crate) fn len(&self) -> usize {
         self.frame().len()
+    }
+
+    /// What it holds while it waits.
+    pub(crate) fn held(&self) -> Held {
+        let own = match &self.body {
+            Body::Record(_) => 0,
+            Body::Own(frame) => frame.len(),
+        };
+        Held { frame_bytes: self.len(), own_bytes: own + size_of::<Self>() }
+    }
+
+    /// The place in the log of the event that waits here, or of one before it that it stands for.
+    pub(crate) fn seq(&self) -> Option<u64> {
+        match (&self.body, self.mark) {
+            (Body::Record(_), Mark::Event(seq)) => Some(seq),
+            (Body::Record(record), _) => Some(record.seq),
+            (Body::Own(_), _) => None,
+        }
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use standpipe_liveness::Ordinal;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use crate::{Config, Mark, queued::Queued};
+use crate::{Config, Held, Mark, queued::Queued};
 
 /// What is gathered for one `write`; also how much the writer takes into its hand.
 const GATHER: usize = 64 * 1024;
@@ -91,13 +91,16 @@ impl Writer {
         self.hand.front().filter(|_| self.offset > 0).map(|queued| queued.mark)
     }
 
-    /// Drops what has not been begun, and returns how many bytes of it came from the outbox. What is placed is then what was written, and the frame that was begun.
-    pub(crate) fn drop_unbegun(&mut self) -> usize {
+    /// Drops what has not been begun, and returns what of it came from the outbox. What is placed is then what was written,
+    /// and the frame that was begun.
+    pub(crate) fn drop_unbegun(&mut self) -> Held {
         let begun = (self.offset > 0).then(|| self.hand.pop_front()).flatten();
-        let mut dropped = 0;
+        let mut dropped = Held::default();
         for queued in std::mem::take(&mut self.hand) {
             self.hand_bytes -= queued.len();
-            dropped += if queued.mark.was_queued() { queued.len() } else { 0 };
+            if queued.mark.was_queued() {
+                dropped.add(queued.held());
+            }
             if queued.mark.is_data() {
                 self.placed.frames -= 1;
                 self.placed.bytes -= queued.len() as u64;
@@ -116,6 +119,11 @@ impl Writer {
         self.hand_bytes >= GATHER
     }
 
+    /// The place in the log of the first event in hand.
+    pub(crate) fn first_event(&self) -> Option<u64> {
+        self.hand.iter().find_map(Queued::seq)
+    }
+
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.hand.front().map(|queued| queued.at)
     }
@@ -125,7 +133,7 @@ impl Writer {
         &mut self,
         cx: &mut Context<'_>,
         io: &mut IO,
-        mut done: impl FnMut(Mark, usize),
+        mut done: impl FnMut(&Queued),
     ) -> Poll<io::Result<()>> {
         let Some(first) = self.hand.front().and_then(|queued| queued.frame().get(self.offset..)) else {
             return Poll::Ready(Ok(()));
@@ -153,14 +161,14 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    fn advance(&mut self, written: usize, done: &mut impl FnMut(Mark, usize)) {
+    fn advance(&mut self, written: usize, done: &mut impl FnMut(&Queued)) {
         self.offset += written;
         while let Some(first) = self.hand.front()
             && self.offset >= first.len()
         {
             self.offset -= first.len();
             self.hand_bytes -= first.len();
-            done(first.mark, first.len());
+            done(first);
             self.hand.pop_front();
         }
         if self.hand.is_empty() && self.hand.capacity() > 8 {
@@ -202,12 +210,12 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         writer.take(queued("aaaa", Mark::Event(1)));
         writer.take(queued("bb", Mark::Event(2)));
-        let _ = writer.poll_write(&mut cx, &mut io, |mark, _| done.push(mark));
+        let _ = writer.poll_write(&mut cx, &mut io, |queued| done.push(queued.mark));
         assert_eq!((io.0.as_slice(), done.len()), (&b"aaa"[..], 0));
         writer.place_pong(Bytes::from_static(b"Q"), Instant::now());
         writer.place_pong(Bytes::from_static(b"P"), Instant::now());
         while !writer.is_empty() {
-            let _ = writer.poll_write(&mut cx, &mut io, |mark, _| done.push(mark));
+            let _ = writer.poll_write(&mut cx, &mut io, |queued| done.push(queued.mark));
         }
         assert_eq!(io.0, b"aaaaPbb", "a pong goes between frames, never into one, and only the latest goes");
         assert_eq!(done, [Mark::Event(1), Mark::Pong, Mark::Event(2)]);
@@ -220,11 +228,11 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         writer.take(queued("aaaa", Mark::Event(1)));
         writer.take(queued("bb", Mark::Event(2)));
-        let _ = writer.poll_write(&mut cx, &mut io, |_, _| ());
-        assert_eq!(writer.drop_unbegun(), 2);
+        let _ = writer.poll_write(&mut cx, &mut io, |_| ());
+        assert_eq!(writer.drop_unbegun().frame_bytes, 2);
         assert_eq!(writer.placed().frames, 1, "a ping that follows does not vouch for what was dropped");
         while !writer.is_empty() {
-            let _ = writer.poll_write(&mut cx, &mut io, |_, _| ());
+            let _ = writer.poll_write(&mut cx, &mut io, |_| ());
         }
         assert_eq!(io.0, b"aaaa");
     }

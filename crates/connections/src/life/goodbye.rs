@@ -58,10 +58,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Drops everything that is not partly written already.
     pub(super) fn drop_queued(&mut self) {
-        let queued = self.connection.outbox().clear();
-        let dropped = self.writer.drop_unbegun();
+        let mut dropped = self.connection.outbox().clear();
+        dropped.add(self.writer.drop_unbegun());
         let begun = if self.writer.begun() == Some(Mark::Ping) { Begun::Yes } else { Begun::No };
         self.receipts.forget_unwritten(begun);
-        self.connection.release(queued + dropped);
+        self.connection.release(dropped, self.writer.first_event());
     }
 }

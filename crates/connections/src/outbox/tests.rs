@@ -46,6 +46,11 @@ impl Bench {
         self.outbox.tell(frame(len), Mark::Control, self.now, &self.config)
     }
 
+    /// So many bytes of frames are written.
+    fn release(&mut self, frame_bytes: usize) -> bool {
+        self.outbox.release(Held { frame_bytes, own_bytes: 0 })
+    }
+
     /// The writer takes `n` frames, if there are as many.
     fn take(&mut self, n: usize, take: impl FnMut(Queued)) {
         let mut left = n;
@@ -79,7 +84,7 @@ fn the_bound_holds_and_an_empty_queue_takes_a_frame_of_any_size() {
     assert_eq!(bench.frame(1, Way::Live), Offer::Full);
     bench.drain();
     assert_eq!(bench.frame(1, Way::Live), Offer::Full, "in the writer's hand");
-    bench.outbox.release(500);
+    bench.release(500);
     assert_eq!(bench.frame(60, Way::Live), Offer::Queued);
     assert_eq!(bench.frame(40, Way::Live), Offer::Queued);
     assert_eq!(bench.frame(1, Way::Live), Offer::Full);
@@ -94,8 +99,8 @@ fn what_is_read_from_the_log_leaves_most_of_the_queue_to_what_happens_now() {
     assert_eq!(bench.frame(100, Way::Replay), Offer::Queued);
     assert_eq!(bench.frame(1, Way::Replay), Offer::Full);
     assert_eq!(bench.frame(700, Way::Live), Offer::Queued);
-    assert!(!bench.outbox.release(749), "51 are queued");
-    assert!(bench.outbox.release(1), "a sixteenth");
+    assert!(!bench.release(749), "51 are queued");
+    assert!(bench.release(1), "a sixteenth");
     assert!(bench.outbox.want_room(bench.config.low_water(Way::Replay)));
     assert_eq!(bench.frame(50, Way::Replay), Offer::Queued);
 }
@@ -106,9 +111,9 @@ fn room_is_told_once_for_each_time_it_was_wanted() {
     assert!(bench.outbox.want_room(25));
     assert_eq!(bench.frame(80, Way::Live), Offer::Queued);
     assert!(!bench.outbox.want_room(25));
-    assert!(!bench.outbox.release(40));
-    assert!(bench.outbox.release(40));
-    assert!(!bench.outbox.release(0));
+    assert!(!bench.release(40));
+    assert!(bench.release(40));
+    assert!(!bench.release(0));
 }
 
 #[test]
@@ -116,12 +121,12 @@ fn whoever_was_refused_is_told_when_that_frame_has_room() {
     let mut bench = bench(100);
     assert_eq!(bench.frame(90, Way::Live), Offer::Queued);
     assert_eq!(bench.frame(95, Way::Live), Offer::Full);
-    assert!(!bench.outbox.release(84), "6 and 95 are too much, although 6 is little");
-    assert!(bench.outbox.release(1));
+    assert!(!bench.release(84), "6 and 95 are too much, although 6 is little");
+    assert!(bench.release(1));
     assert_eq!(bench.frame(95, Way::Live), Offer::Queued);
     assert_eq!(bench.frame(500, Way::Live), Offer::Full);
-    assert!(!bench.outbox.release(99));
-    assert!(bench.outbox.release(1), "what is larger than the bound waits for an empty queue");
+    assert!(!bench.release(99));
+    assert!(bench.release(1), "what is larger than the bound waits for an empty queue");
 }
 
 #[test]
@@ -195,13 +200,35 @@ fn a_connection_that_conflates_and_keeps_up_holds_little() {
         let event = record(seq, "t", Some(&seq.to_string()), 1);
         assert_eq!(bench.offer(&event, Way::Conflated), Offer::Queued);
         if seq % 3 == 0 {
-            let mut written = 0;
-            bench.take(if seq % 30 == 0 { 30 } else { 2 }, |queued| written += queued.len());
+            let mut written = Held::default();
+            bench.take(if seq % 30 == 0 { 30 } else { 2 }, |queued| written.add(queued.held()));
             bench.outbox.release(written);
         }
         let places = bench.outbox.conflation.as_ref().map_or(0, |conflation| conflation.len());
         assert!(places <= 80, "{places} for at most 30 events");
     }
+}
+
+#[test]
+fn what_waits_is_told_to_the_shard_once_it_is_much_and_once_it_is_gone() {
+    let (mut bench, signal) = (bench(1 << 20), Signal::default());
+    let event = record(7, "t", None, 3000);
+    let entry = size_of::<Queued>();
+    assert_eq!(bench.offer(&event, Way::Live), Offer::Queued);
+    bench.outbox.report(&signal);
+    assert_eq!(signal.held(), Held::default(), "little, so far");
+    assert_eq!(bench.frame(5000, Way::Live), Offer::Queued);
+    bench.outbox.report(&signal);
+    let frames = event.frame().len() + 5000;
+    assert_eq!(signal.held(), Held { frame_bytes: frames, own_bytes: 5000 + 2 * entry });
+    assert_eq!(bench.outbox.oldest_event(), Some(7));
+    bench.outbox.set_in_hand(Some(5));
+    assert_eq!(bench.outbox.oldest_event(), Some(5), "the writer still has it");
+    let all = bench.outbox.clear();
+    bench.outbox.set_in_hand(None);
+    bench.outbox.release(all);
+    bench.outbox.report(&signal);
+    assert_eq!((signal.held(), bench.outbox.oldest_event()), (Held::default(), None));
 }
 
 /// What may happen to an outbox.
@@ -340,7 +367,9 @@ proptest! {
                     let n = n.min(hand.len());
                     model.hand.drain(..n);
                     let whole: Vec<_> = hand.drain(..n).collect();
-                    bench.outbox.release(whole.iter().map(Queued::len).sum());
+                    for queued in &whole {
+                        bench.outbox.release(queued.held());
+                    }
                     written.extend(whole);
                 }
             }
