@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::{
     Service, Upgrade,
     exchange::{Exchange, Routes},
+    overlong::Overlong,
     patience::Patient,
     rejection::{Fault, Rejection},
     routes::Shared,
@@ -92,7 +93,7 @@ impl<S: Service> Entrance<S> {
             places: Arc::clone(&self.places),
         };
         let deadlines = &self.shared.config.deadlines;
-        let stream = TokioIo::new(Patient::new(stream, deadlines.write));
+        let stream = TokioIo::new(Overlong::new(Patient::new(stream, deadlines.write)));
         let mut http = self.http.serve_connection(stream, exchange);
         let stop = &self.shared.stop;
         let mut give_up_at = None;
@@ -113,7 +114,8 @@ impl<S: Service> Entrance<S> {
             }
         };
         let parts = http.into_parts();
-        let stream = parts.io.into_inner().into_inner();
+        let (stream, too_large) = parts.io.into_inner().into_parts();
+        let stream = stream.into_inner();
         let linger = if stop.is_cancelled() { LINGER_STOPPING } else { LINGER };
         match end {
             Ok(()) => {
@@ -126,7 +128,8 @@ impl<S: Service> Entrance<S> {
             Err(error) => {
                 debug!(%peer, %error, "a connection ended before its request");
                 let is_half_a_head = error.is_timeout() && !parts.read_buf.is_empty();
-                part(stream, is_half_a_head.then(too_late), linger).await;
+                let last = too_large.or_else(|| is_half_a_head.then(too_late));
+                part(stream, last.map(|rejection| by_hand(&rejection)), linger).await;
             }
         }
         None
@@ -162,11 +165,18 @@ async fn part(mut stream: TcpStream, last: Option<String>, linger: Duration) {
     let _ = timeout(linger, farewell).await;
 }
 
-/// The answer to a request whose head did not arrive in time. hyper has no request to answer, so it is written by hand.
-fn too_late() -> String {
-    let json = Rejection::new(Fault::RequestTimeout, "the head of the request did not arrive in time").json();
+/// The answer to a request whose head did not arrive in time.
+fn too_late() -> Rejection {
+    Rejection::new(Fault::RequestTimeout, "the head of the request did not arrive in time")
+}
+
+/// The last answer on a connection, where hyper has no request to answer.
+fn by_hand(rejection: &Rejection) -> String {
+    let (status, json) = (rejection.status(), rejection.json());
     format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{json}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{json}",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default(),
         json.len()
     )
 }

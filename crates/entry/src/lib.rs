@@ -22,6 +22,7 @@ mod exchange;
 mod listener;
 pub mod operations;
 pub mod origin;
+mod overlong;
 mod patience;
 mod rejection;
 mod routes;

@@ -54,6 +54,8 @@ faults! {
     UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE", UNSUPPORTED_MEDIA_TYPE;
     /// Only a WebSocket handshake of version 13 is answered here.
     UpgradeRequired => "UPGRADE_REQUIRED", UPGRADE_REQUIRED;
+    /// The head of the request, with its URL, is over the limit. A selection that is as long is sent as a message.
+    HeadTooLarge => "HEAD_TOO_LARGE", REQUEST_HEADER_FIELDS_TOO_LARGE;
     /// The server did not find the answer in time.
     AnswerTimeout => "ANSWER_TIMEOUT", GATEWAY_TIMEOUT;
 }
@@ -119,6 +121,11 @@ impl Rejection {
     pub(crate) fn detail(mut self, field: &'static str, value: Json) -> Self {
         self.0.detail = Some((field, value));
         self
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// The body of the answer.

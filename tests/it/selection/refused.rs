@@ -287,6 +287,7 @@ async fn a_url_that_is_too_much_is_refused_before_it_is_read() {
     for count in [9_000, 60_000, 1_000_000] {
         let answer = witness.server.get(&format!("/ws?where.a={}", "x".repeat(count))).await;
         assert_eq!(answer.status, 431, "{count} bytes");
+        assert_hinted(&answer.json()["error"], "subscribe", "a long URL");
         witness.nothing_has_changed(None, "a long URL").await;
     }
 }

@@ -42,14 +42,12 @@ enum Answer {
     Closed(CloseReason),
     /// HTTP.
     Http(Fault),
-    /// HTTP without a body.
-    Status(u16),
     /// A message that is no mistake.
     Told(&'static str),
     Nothing,
 }
 
-use Answer::{Closed, Http, Nothing, Refused, RefusedAndClosed, Status, Told};
+use Answer::{Closed, Http, Nothing, Refused, RefusedAndClosed, Told};
 use What::{Fixed, Key as Of};
 
 const THEMES: &[Theme] = &[
@@ -71,7 +69,11 @@ const THEMES: &[Theme] = &[
             Limit(Fixed("A cursor", MAX_CURSOR_BYTES, "bytes"), REFUSED, Refused(ErrorCode::InvalidCursor)),
             Limit(Fixed("The `id` of a command", MAX_ID_BYTES, "bytes"), REFUSED, Refused(ErrorCode::InvalidField)),
             Limit(Fixed("The fields of a command", MAX_FIELDS, "fields"), REFUSED, Refused(ErrorCode::InvalidJson)),
-            Limit(Fixed("A request's head, with its URL", MAX_HEAD_BYTES, "bytes"), "It is not read.", Status(431)),
+            Limit(
+                Fixed("A request's head, with its URL", MAX_HEAD_BYTES, "bytes"),
+                "It is not read.",
+                Http(Fault::HeadTooLarge),
+            ),
         ],
     },
     Theme {
@@ -169,7 +171,6 @@ impl fmt::Display for Answer {
             RefusedAndClosed(code, reason) => write!(f, "`{}`, {}", code.as_str(), Closed(*reason)),
             Closed(reason) => write!(f, "{} `{reason}`", reason.code()),
             Http(fault) => write!(f, "HTTP {} `{}`", fault.status().as_u16(), fault.as_str()),
-            Status(status) => write!(f, "HTTP {status}"),
             Told(what) => f.write_str(what),
             Nothing => f.write_str("–"),
         }
