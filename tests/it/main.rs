@@ -11,6 +11,9 @@ mod handshake;
 mod liveness;
 mod resume;
 mod selection;
+mod slow;
+mod storm;
+mod story;
 mod subscribe;
 mod upstream;
 

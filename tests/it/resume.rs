@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    PATIENCE, Server, Socket,
+    Dice, PATIENCE, Server, Socket,
     foreign::{Ending, Language},
     language,
     socket::Received,
@@ -16,19 +16,6 @@ const CLIENTS: usize = 50;
 
 /// Heartbeats often, so that a client whose last event is long past learns that it has everything.
 const HEARTBEAT: &str = "[client]\nheartbeat = \"500ms\"\n";
-
-/// Throws the same numbers for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-}
 
 fn event(i: usize) -> Value {
     json!({"topic": format!("n.{}.{}", i % 7, i % 3), "key": format!("k{}", i % 5), "data": {"i": i, "even": i.is_multiple_of(2)}})
@@ -88,7 +75,7 @@ async fn clients_that_leave_and_come_back_at_random_get_each_event_once() {
     for i in 0..CLIENTS {
         let (query, _) = SELECTIONS[i % SELECTIONS.len()];
         let addr = server.addr();
-        wanderers.push(clients.spawn(async move { wander(addr, query, last, Dice(i as u64)).await }));
+        wanderers.push(clients.spawn(async move { wander(addr, query, last, Dice::new(0, i as u64)).await }));
     }
     let events: Vec<_> = (0..EVENTS).map(event).collect();
     let mut places = Vec::new();

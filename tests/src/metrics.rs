@@ -33,6 +33,15 @@ impl Metrics {
         self.0.iter().filter(fits).map(|sample| sample.value).reduce(|a, b| a + b)
     }
 
+    /// The same sum, of a metric that counts.
+    ///
+    /// # Panics
+    /// If there is no such metric, or it is no whole number.
+    pub fn count(&self, name: &str) -> u64 {
+        let sum = self.sum(name).unwrap_or_else(|| panic!("no metric {name}"));
+        sum.to_string().parse().unwrap_or_else(|_| panic!("{name} is {sum}"))
+    }
+
     /// The names, each once, in order.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.0.iter().map(|sample| sample.name.as_str()).collect();
@@ -64,6 +73,7 @@ mod tests {
         assert_eq!(metrics.value("a", &[("y", "2")]), Some(3.0));
         assert_eq!(metrics.sum("a"), Some(7.0));
         assert_eq!(metrics.sum("b"), Some(0.5));
+        assert_eq!(metrics.count("a"), 7);
         assert_eq!(metrics.value("a", &[("x", "9")]), None);
         assert_eq!(metrics.names(), ["a", "b"]);
     }

@@ -98,8 +98,8 @@ impl Server {
 
     /// How many client connections it has, by its metrics.
     pub async fn active(&self) -> usize {
-        let told = self.metrics().await.sum("standpipe_connections_active").expect("the number of connections");
-        format!("{told}").parse().expect("a whole number of connections")
+        let active = self.metrics().await.count("standpipe_connections_active");
+        usize::try_from(active).expect("a number of connections")
     }
 
     /// What `/connections` lists.

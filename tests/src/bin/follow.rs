@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead, BufReader, Write},
     process::ExitCode,
     time::Duration,
@@ -18,7 +18,7 @@ use std::{
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use standpipe_tests::{
-    FakeUpstream, Server,
+    Dice, FakeUpstream, Server, Usage,
     fake_upstream::Speed,
     feeds::{self, Capture, Frame, Recorded},
     load::Load,
@@ -31,9 +31,6 @@ const SEED: u64 = 20_250_915;
 
 /// An odd number of each, so that there is one in the middle.
 const ROUNDS: usize = 5;
-
-/// `CLK_TCK` of Linux on every platform that is in use (proc(5)).
-const TICK: Duration = Duration::from_millis(10);
 
 /// Clients that fall behind in their own process are not what is measured.
 const CONFIG: &str = r#"
@@ -87,8 +84,8 @@ impl Scene {
         }
         let mut authors: Vec<_> = counts.keys().cloned().collect();
         authors.sort_unstable();
-        let mut random = Random(SEED);
-        let followers: Vec<_> = (0..CLIENTS).map(|_| random.choose(&authors, AUTHORS)).collect();
+        let mut dice = Dice::new(SEED, 0);
+        let followers: Vec<_> = (0..CLIENTS).map(|_| choose(&mut dice, &authors, AUTHORS)).collect();
         let expected = followers.iter().map(|authors| authors.iter().filter_map(|a| counts.get(a)).sum()).collect();
         let frames = posts.into_iter().zip(0..);
         let frames =
@@ -103,45 +100,24 @@ impl Scene {
         let server = Server::start(&CONFIG.replace("URL", &upstream.url())).await;
         let path = |authors: &Vec<String>| way.path(&authors.iter().map(String::as_str).collect::<Vec<_>>());
         let load = Load::connect(self.followers.iter().map(|authors| (server.addr(), path(authors)))).await;
-        let before = cpu(server.id());
+        let before = Usage::of(server.id()).cpu;
         upstream.release();
         let wanted = |i: usize| self.expected.get(i).copied().unwrap_or_default();
         load.until("every post of its authors", |i, seen| seen.events.len() >= wanted(i)).await;
-        let spent = cpu(server.id()).saturating_sub(before);
+        let spent = Usage::of(server.id()).cpu.saturating_sub(before);
         assert!(load.seen().iter().enumerate().all(|(i, seen)| seen.events.len() == wanted(i)), "and no other");
         spent
     }
 }
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): the same choices everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+/// So many different ones.
+fn choose(dice: &mut Dice, of: &[String], count: usize) -> Vec<String> {
+    let mut chosen: Vec<String> = Vec::with_capacity(count);
+    while chosen.len() < count {
+        let at = usize::try_from(dice.throw(of.len() as u64)).unwrap_or_default();
+        chosen.extend(of.get(at).filter(|one| !chosen.contains(one)).cloned());
     }
-
-    /// So many different ones.
-    fn choose(&mut self, of: &[String], count: usize) -> Vec<String> {
-        let mut chosen: Vec<String> = Vec::with_capacity(count);
-        while chosen.len() < count {
-            let at = usize::try_from(self.next() % of.len() as u64).unwrap_or_default();
-            chosen.extend(of.get(at).filter(|one| !chosen.contains(one)).cloned());
-        }
-        chosen
-    }
-}
-
-/// The CPU time of a process so far, its own and the kernel's for it: fields 14 and 15 of its `stat` (proc(5)).
-fn cpu(id: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("a running process");
-    let (_, behind_name) = stat.rsplit_once(')').expect("a name in parentheses");
-    let ticks: u32 =
-        behind_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-    TICK * ticks
+    chosen
 }
 
 fn median(mut of: Vec<Duration>) -> Duration {

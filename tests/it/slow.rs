@@ -1,0 +1,214 @@
+//! Clients that read at a tenth of the speed at which their events come, under each policy: what they cost is bounded, what
+//! they are told is true, and what can be had is lost to nobody.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use standpipe_tests::{PATIENCE, Peer, Server, Usage, eventually, metrics::Metrics, peer::Frame, within};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{PUSH, story::Story};
+
+/// So many clients of a policy at the same time: what each costs is then plain to see.
+const CLIENTS: usize = 10;
+
+const EVENTS: usize = 12_000;
+const BATCH: usize = 100;
+/// 2,000 events a second.
+const BATCH_EVERY: Duration = Duration::from_millis(50);
+
+/// Every second event is wanted: a megabyte a second.
+const EVENT_BYTES: usize = 1_000;
+const READ_BYTES_PER_SECOND: u32 = 100_000;
+
+const QUEUE_BYTES: usize = 256 * 1024;
+/// What answers and notices may take beyond that.
+const RESERVE_BYTES: usize = QUEUE_BYTES / 4;
+
+/// Three seconds of events.
+const LOG_BYTES: usize = 6 * 1024 * 1024;
+
+const CLIENT: &str = r#"
+[client]
+max_queue_bytes = "256KiB"
+max_queue_age = "2s"
+max_unconfirmed_bytes = "512KiB"
+ping_interval = "3s"
+pong_timeout = "3s"
+heartbeat = "500ms"
+write_timeout = "3s"
+"#;
+
+/// Interval and jitter of a ping, its timeout, and some time to look.
+const GONE_WITHIN: Duration = Duration::from_secs(9);
+
+/// What the clients of one test asked for.
+#[derive(Clone, Copy)]
+struct Policy {
+    word: &'static str,
+    log_bytes: usize,
+}
+
+/// What was seen of the server while events came.
+#[derive(Debug, Default)]
+struct Peak {
+    queue_bytes: usize,
+    resident: usize,
+}
+
+fn event(i: usize) -> Value {
+    let topic = if i.is_multiple_of(2) { "wanted" } else { "other" };
+    let pad = "x".repeat(EVENT_BYTES - 100);
+    json!({"topic": topic, "key": format!("k{}", i % 7), "data": {"i": i, "pad": pad}})
+}
+
+/// The places of the wanted events: event `i` has the place `i + 1`.
+fn wanted() -> Arc<[u64]> {
+    (1..=EVENTS as u64).filter(|seq| !seq.is_multiple_of(2)).collect()
+}
+
+/// Publishes all events at their pace, and looks at the server meanwhile.
+async fn publish(server: &Server) -> Peak {
+    let mut clock = interval(BATCH_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut peak = Peak::default();
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    for batch in events.chunks(BATCH) {
+        clock.tick().await;
+        server.publish(batch).await;
+        let queued = server.metrics().await.count("standpipe_connections_queue_bytes");
+        peak.queue_bytes = peak.queue_bytes.max(usize::try_from(queued).expect("a size in memory"));
+        peak.resident = peak.resident.max(Usage::of(server.id()).resident);
+    }
+    peak
+}
+
+/// A client of one policy: slow until `is_over`, then as fast as it can. It resumes whenever it is cut. Its goodbyes.
+async fn dawdle(addr: SocketAddr, epoch: String, policy: Policy, is_over: CancellationToken) -> (Story, Vec<Value>) {
+    let mut story = Story::new(wanted());
+    let mut goodbyes = Vec::new();
+    loop {
+        let path = format!("/ws?topics=wanted&after={epoch}:{}&overflow={}", story.position(), policy.word);
+        let mut peer = Peer::try_open(addr, &path, Some(16 * 1024)).await.expect("the server accepts");
+        story.begin();
+        let connection = story.sum.connections;
+        // Each connection but the last ends with its goodbye.
+        while (goodbyes.len() as u64) < connection {
+            peer.pace((!is_over.is_cancelled()).then_some(READ_BYTES_PER_SECOND));
+            match within("any frame", PATIENCE, peer.next()).await {
+                Frame::Text(text) => {
+                    if story.take(text) == "goodbye" {
+                        assert_eq!(story.error.as_deref(), Some("BACKPRESSURE_LIMIT"), "before {text}");
+                        goodbyes.push(serde_json::from_str(text).expect("it was just read"));
+                    }
+                }
+                Frame::Ping => story.vouch(),
+                Frame::Close(code) => panic!("{code} without a goodbye"),
+                Frame::Lost => panic!("the end, and no goodbye, at {}", story.position()),
+            }
+            if story.position() >= EVENTS as u64 {
+                peer.close().await;
+                return (story, goodbyes);
+            }
+        }
+        assert_eq!(within("the Close frame", PATIENCE, peer.next()).await, Frame::Close(4100));
+    }
+}
+
+/// Serves slow clients of one policy. What they were told, and what the server told of itself in the end.
+async fn serve(policy: Policy) -> (Vec<(Story, Vec<Value>)>, Metrics) {
+    let server = Server::start(&format!("[log]\nmax_bytes = \"{}B\"\n{CLIENT}{PUSH}", policy.log_bytes)).await;
+    let epoch = server.get("/status").await.json()["log"]["epoch"].as_str().expect("an epoch").to_owned();
+    let (tasks, is_over) = (TaskTracker::new(), CancellationToken::new());
+    let clients = (0..CLIENTS).map(|_| dawdle(server.addr(), epoch.clone(), policy, is_over.clone()));
+    let clients: Vec<_> = clients.map(|client| tasks.spawn(client)).collect();
+    eventually("every client is there", PATIENCE, async || {
+        let subscribed = server.metrics().await.count("standpipe_connections_subscribed");
+        if subscribed == CLIENTS as u64 { Ok(()) } else { Err(subscribed) }
+    })
+    .await;
+
+    let before = Usage::of(server.id()).resident;
+    let peak = publish(&server).await;
+    let bound = CLIENTS * (QUEUE_BYTES + RESERVE_BYTES);
+    assert!((QUEUE_BYTES..=bound).contains(&peak.queue_bytes), "queues of {bound} bytes: {peak:?}");
+    let grown = peak.resident.saturating_sub(before);
+    assert!(grown <= 2 * (policy.log_bytes.min(EVENTS * EVENT_BYTES) + bound), "{grown} bytes more: {peak:?}");
+    is_over.cancel();
+
+    let mut told = Vec::new();
+    for client in clients {
+        let (story, goodbyes) = within("the last event", PATIENCE, client).await.expect("a client's task");
+        story.assert_complete(policy.word);
+        told.push((story, goodbyes));
+    }
+    let metrics = eventually("nobody is left", PATIENCE, async || {
+        let metrics = server.metrics().await;
+        let left = ["connections_subscribed", "connections_queue_bytes", "ledger_in_flight"]
+            .map(|name| metrics.count(&format!("standpipe_{name}")));
+        if left == [0; 3] { Ok(metrics) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
+    (told, metrics)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_that_skips_is_told_how_much_it_missed_and_costs_no_more_than_its_queue() {
+    let (told, metrics) = serve(Policy { word: "skip", log_bytes: LOG_BYTES }).await;
+    let mut skipped = 0;
+    for (story, goodbyes) in told {
+        assert!(goodbyes.is_empty() && story.sum.expired == 0 && story.sum.skipped > 1_000, "{:?}", story.sum);
+        skipped += story.sum.skipped;
+    }
+    assert_eq!(metrics.count("standpipe_ledger_skipped_total"), skipped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_that_catches_up_reads_the_log_at_its_pace_until_that_lets_go_which_it_is_told() {
+    let (told, metrics) = serve(Policy { word: "catch_up", log_bytes: LOG_BYTES }).await;
+    for (story, goodbyes) in told {
+        assert!(goodbyes.is_empty() && story.sum.skipped == 0 && story.sum.expired > 0, "{:?}", story.sum);
+    }
+    assert_eq!(metrics.count("standpipe_ledger_skipped_total"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_that_is_disconnected_knows_where_it_was_and_loses_nothing() {
+    let (told, metrics) = serve(Policy { word: "disconnect", log_bytes: 64 * 1024 * 1024 }).await;
+    let mut ended = 0;
+    for (story, goodbyes) in told {
+        // That its numbers are true is checked where they come in.
+        assert!(!goodbyes.is_empty() && goodbyes.iter().all(|goodbye| goodbye["code"] == 4100), "{goodbyes:?}");
+        assert_eq!((story.sum.events, story.sum.skipped, story.sum.expired), (wanted().len() as u64, 0, 0));
+        ended += goodbyes.len() as u64;
+    }
+    let closed = metrics.value("standpipe_connections_closed_total", &[("reason", "SLOW_CONSUMER")]);
+    assert_eq!(closed.map(|closed| closed.to_string()), Some(ended.to_string()));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_gone_within_its_deadlines_whatever_its_policy() {
+    let server = Server::start(&format!("{CLIENT}{PUSH}")).await;
+    let mut deaf = Vec::new();
+    for policy in ["disconnect", "catch_up", "skip"] {
+        let path = format!("/ws?topics=wanted&overflow={policy}");
+        deaf.push(Peer::try_open(server.addr(), &path, Some(4 * 1024)).await.expect("the server accepts"));
+    }
+    eventually("all are subscribed", PATIENCE, async || {
+        let subscribed = server.metrics().await.count("standpipe_connections_subscribed");
+        if subscribed == 3 { Ok(()) } else { Err(subscribed) }
+    })
+    .await;
+    for batch in (0..4_000).map(event).collect::<Vec<_>>().chunks(BATCH) {
+        server.publish(batch).await;
+    }
+    eventually("all are gone", GONE_WITHIN, async || {
+        let metrics = server.metrics().await;
+        let left = ["connections_active", "connections_queue_bytes", "ledger_in_flight", "ledger_difference"]
+            .map(|name| metrics.count(&format!("standpipe_{name}")));
+        if left == [0; 4] { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+}
