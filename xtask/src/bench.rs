@@ -1,17 +1,46 @@
-//! The benchmarks of the whole server: what is built, and with which profile. What is measured is in `tests/src/bin/`.
+//! The benchmarks of the whole server: what is built and installed for them, and with which profile. What is measured is
+//! in `bench/`, and in `tests/src/bin/follow.rs`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use crate::{process::succeeds, test_e2e, workspace::Workspace};
+use crate::{flags::Bench, process::succeeds, setup, test_e2e, workspace::Workspace};
 
-/// `cargo xtask bench NAME`. Both ends are built as they are released: a slow client would be measured in the server.
-pub(crate) fn run(workspace: &Workspace, name: &str) -> anyhow::Result<ExitCode> {
-    let build = ["build", "--quiet", "--release", "--package", "standpipe-server", "--bin", "standpipe"];
-    if !succeeds(workspace.cargo().args(build))? {
+/// The scenario that has a program of its own.
+const FOLLOW: &str = "follow";
+
+/// `cargo xtask bench [SCENARIO]`. Both ends are built as they are released: a slow client would be measured in the
+/// server.
+pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> anyhow::Result<ExitCode> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--quiet", "--release", "--package", "standpipe-server", "--bin", "standpipe"]);
+    build.args(["--package", "standpipe-bench", "--bins"]);
+    if !succeeds(&mut build)? {
         return Ok(ExitCode::FAILURE);
     }
-    let mut bench = workspace.cargo();
-    bench.args(["run", "--quiet", "--release", "--package", test_e2e::PACKAGE, "--bin", name]);
-    bench.env("STANDPIPE_BIN", workspace.target.join("release/standpipe"));
-    Ok(if succeeds(&mut bench)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut cargo = workspace.cargo();
+    cargo.args(["run", "--quiet", "--release", "--package"]);
+    if bench.scenario.as_deref() == Some(FOLLOW) {
+        cargo.args([test_e2e::PACKAGE, "--bin", FOLLOW]);
+        cargo.env("STANDPIPE_BIN", workspace.target.join("release/standpipe"));
+    } else {
+        let servers = servers(workspace)?;
+        cargo.args(["standpipe-bench", "--bin", "bench", "--"]).args(bench.scenario.as_deref());
+        for (flag, value) in [("--seconds", bench.seconds), ("--rounds", bench.rounds)] {
+            if let Some(value) = value {
+                cargo.args([flag, &value.to_string()]);
+            }
+        }
+        if let Some(only) = &bench.only {
+            cargo.args(["--only", only]);
+        }
+        cargo.env("STANDPIPE_BENCH_SERVERS", servers);
+    }
+    Ok(if succeeds(&mut cargo)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The folder of the servers in JavaScript, with the packages that they need.
+fn servers(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let folder = workspace.target.join("bench-servers");
+    setup::node(&workspace.root.join("bench/servers"), &folder, &["bun.js", "node.js"])?;
+    Ok(folder)
 }

@@ -1,6 +1,6 @@
 //! The commands and their arguments, as a person types them. What they do is in the module of each.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 /// The project's own tasks.
 #[derive(Debug, Parser)]
@@ -26,11 +26,8 @@ pub(crate) enum Command {
         /// Part of a test's name, such as `drain` or `resume::`.
         filter: Option<String>,
     },
-    /// A benchmark of the whole server.
-    Bench {
-        /// Which one.
-        name: Bench,
-    },
+    /// The benchmarks of the whole server, beside other servers; prints tables in Markdown.
+    Bench(Bench),
     /// Looks for inputs that break what a parser or the index promises, guided by coverage.
     Fuzz {
         /// One target; without it, each in turn.
@@ -43,18 +40,18 @@ pub(crate) enum Command {
     Ci,
 }
 
-/// The benchmarks of the whole server.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Bench {
-    /// Following authors by a filter, beside following each by a topic.
-    Follow,
-}
-
-impl Bench {
-    /// The program that measures.
-    pub(crate) fn program(self) -> &'static str {
-        match self {
-            Self::Follow => "follow",
-        }
-    }
+/// What is measured, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// One scenario, such as `broadcast`, or `follow`, which has a program of its own; without it, all but `follow`.
+    pub(crate) scenario: Option<String>,
+    /// How long is measured in each run, in seconds; 20 if not said.
+    #[arg(long)]
+    pub(crate) seconds: Option<u32>,
+    /// How often each server is measured; 3 if not said.
+    #[arg(long)]
+    pub(crate) rounds: Option<u32>,
+    /// Only servers whose names begin with one of these, such as `standpipe,bun`.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
 }

@@ -81,6 +81,11 @@ const LAYERS: &[Layer] = &[
         may_import: &["protocol", "client"],
         decides: "the end-to-end tests and their harness: the real binary, fake upstreams, foreign clients, faults",
     },
+    Layer {
+        name: "bench",
+        may_import: &[],
+        decides: "the benchmarks of the whole server: a load, other servers, what is measured",
+    },
     Layer { name: "xtask", may_import: &[], decides: "builds, checks, tests" },
 ];
 
@@ -99,7 +104,7 @@ const RESTRICTIONS: &[Restriction] = &[
     },
     Restriction {
         library: "anyhow",
-        refused: |layer| !matches!(layer, "server" | "tests" | "xtask"),
+        refused: |layer| !matches!(layer, "server" | "tests" | "bench" | "xtask"),
         why: "a library crate has one error enum of its own",
     },
 ];

@@ -46,7 +46,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Check => check::run(&workspace),
         Command::Test => test::run(&workspace),
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
-        Command::Bench { name } => bench::run(&workspace, name.program()),
+        Command::Bench(bench) => bench::run(&workspace, &bench),
         Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Command::Ci => ci::run(&workspace),
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
         lacking.push("Python clients: `python3` with `venv` is not installed".to_owned());
     }
     if works("node", &["--version"]) && works("npm", &["--version"]) {
-        node(workspace)?;
+        node(&workspace.root.join("tests/clients/node"), &workspace.target.join("clients/node"), &[])?;
     } else {
         lacking.push("Node clients: `node` and `npm` are not installed".to_owned());
     }
@@ -45,20 +45,25 @@ fn python(workspace: &Workspace) -> anyhow::Result<()> {
     })
 }
 
-fn node(workspace: &Workspace) -> anyhow::Result<()> {
-    let source = workspace.root.join("tests/clients/node");
+/// Installs the Node packages of `source` into `folder`, where programs that need them are copied to.
+pub(crate) fn node(source: &Path, folder: &Path, programs: &[&str]) -> anyhow::Result<()> {
     let [manifest, lock] = ["package.json", "package-lock.json"].map(|name| source.join(name));
-    once(&workspace.target.join("clients/node"), &[&manifest, &lock], |folder| {
-        fs::create_dir_all(folder)?;
-        for file in [&manifest, &lock] {
-            let name = file.file_name().context("a file has a name")?;
-            fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
-        }
+    once(folder, &[&manifest, &lock], |folder| {
+        copy(source, folder, &["package.json", "package-lock.json"])?;
         let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
         let installed = succeeds(Command::new("npm").args(npm).current_dir(folder))?;
         ensure!(installed, "cannot install the Node packages of {}", source.display());
         Ok(())
-    })
+    })?;
+    copy(source, folder, programs)
+}
+
+fn copy(from: &Path, to: &Path, names: &[&str]) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for name in names {
+        fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy {name}"))?;
+    }
+    Ok(())
 }
 
 /// Installs into `folder` unless it was made from these very `inputs`. The stamp is written last: what was cut short

@@ -1,0 +1,143 @@
+//! Sockets of the load generator and of the floor: TCP on loopback, never blocking.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use anyhow::Context as _;
+use rustix::{
+    event::epoll::{self, Event, EventData, EventFlags},
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt},
+};
+
+/// The kernel has some 28,000 ports for each source address; so many connections share one.
+const CONNECTIONS_PER_SOURCE: usize = 10_000;
+
+/// What became of an attempt to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes have come.
+    Bytes(usize),
+    /// Nothing is there.
+    Nothing,
+    /// The peer is gone.
+    End,
+}
+
+/// Begins to connect to `server`. The `ordinal` of the connection decides from which address.
+///
+/// # Errors
+/// If the system refuses; whether the peer does shows when the socket is used.
+pub fn connect(server: SocketAddr, ordinal: usize, receive_buffer: Option<usize>) -> anyhow::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+        .context("open a socket (is the limit of open files reached?)")?;
+    let host = u8::try_from(2 + ordinal / CONNECTIONS_PER_SOURCE).context("choose an address of the loopback")?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0)).context("bind a socket")?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(bytes) = receive_buffer {
+        sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+    }
+    match rustix::net::connect(&socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error).with_context(|| format!("connect to {server}")),
+    }
+}
+
+/// Reads what is there, at most as much as `buffer` holds. A lost connection is an end.
+pub fn read(socket: impl AsFd, buffer: &mut [u8]) -> Read {
+    match rustix::net::recv(socket, buffer, RecvFlags::empty()) {
+        Ok((_, 0)) => Read::End,
+        Ok((_, bytes)) => Read::Bytes(bytes),
+        Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
+        Err(_) => Read::End,
+    }
+}
+
+/// Writes what the kernel takes, and removes it from `out`. False if the connection is lost.
+pub fn write(socket: impl AsFd, out: &mut Vec<u8>) -> bool {
+    if out.is_empty() {
+        return true;
+    }
+    match rustix::net::send(socket, out, SendFlags::NOSIGNAL) {
+        Ok(written) => {
+            drop(out.drain(..written));
+            true
+        }
+        Err(Errno::AGAIN | Errno::INTR) => true,
+        Err(_) => false,
+    }
+}
+
+/// Tells which sockets are ready, a bounded number at a time.
+pub struct Poll {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+}
+
+impl Poll {
+    /// One that watches nothing yet.
+    ///
+    /// # Errors
+    /// If the system has none left.
+    pub fn new() -> anyhow::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("create an epoll instance")?;
+        Ok(Self { epoll, events: Vec::with_capacity(256) })
+    }
+
+    /// Watches a socket for something to read, until it is closed.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn watch(&self, socket: impl AsFd, token: usize) -> anyhow::Result<()> {
+        epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), EventFlags::IN).context("watch a socket")
+    }
+
+    /// The same for one that is being connected: also told once it can be written to.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn watch_connecting(&self, socket: impl AsFd, token: usize) -> anyhow::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT;
+        epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), flags).context("watch a socket")
+    }
+
+    /// From now on only for something to read.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn watch_reading(&self, socket: impl AsFd, token: usize) -> anyhow::Result<()> {
+        epoll::modify(&self.epoll, socket, EventData::new_u64(token as u64), EventFlags::IN).context("watch a socket")
+    }
+
+    /// No longer.
+    pub fn forget(&self, socket: impl AsFd) {
+        // One that is not watched any more is what was asked for.
+        let _ = epoll::delete(&self.epoll, socket);
+    }
+
+    /// Fills `ready` with the tokens of sockets that are ready, after waiting for at most so many milliseconds.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn wait(&mut self, milliseconds: u32, ready: &mut Vec<usize>) -> anyhow::Result<()> {
+        ready.clear();
+        self.events.clear();
+        let timeout = rustix::event::Timespec {
+            tv_sec: i64::from(milliseconds / 1000),
+            tv_nsec: i64::from(milliseconds % 1000) * 1_000_000,
+        };
+        let buffer = rustix::buffer::spare_capacity(&mut self.events);
+        match epoll::wait(&self.epoll, buffer, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for sockets"),
+        }
+        ready.extend(self.events.iter().map(|event| {
+            let token = event.data;
+            usize::try_from(token.u64()).unwrap_or(usize::MAX)
+        }));
+        Ok(())
+    }
+}
