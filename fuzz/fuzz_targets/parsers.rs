@@ -44,11 +44,12 @@ fn query(text: &str) -> Option<Filter> {
     Some(std::sync::Arc::into_inner(filter).expect("nobody else holds it"))
 }
 
-/// A refusal is short, whatever was refused.
+/// A refusal says what would be right, and is short, whatever was refused.
 fn told<T>(read: Result<T, Refusal>) -> Option<T> {
     if let Err(refusal) = &read {
         let hint = refusal.hint.as_deref().unwrap_or_default();
-        assert!(!refusal.message.is_empty() && refusal.message.len() + hint.len() < 2_000, "{refusal:?}");
+        assert!(!refusal.message.is_empty() && !hint.is_empty(), "{refusal:?}");
+        assert!(refusal.message.len() + hint.len() < 2_000, "{refusal:?}");
     }
     read.ok()
 }

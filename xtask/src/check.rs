@@ -19,6 +19,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
 /// Every check, also after one that failed: a person wants to see all of it at once.
 pub(crate) fn add(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     report.check("fmt", succeeds(workspace.cargo().args(["fmt", "--all", "--check"]))?);
+    // The fuzz targets are a workspace of their own.
+    let targets = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    report.check("fmt of the fuzz targets", succeeds(workspace.cargo().args(targets))?);
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     report.check("clippy", succeeds(workspace.cargo().args(clippy))?);
     for (step, faults) in [("layers", layers::faults(&workspace.imports()?)), ("docs", docs::drift(workspace)?)] {

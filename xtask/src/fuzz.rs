@@ -19,10 +19,10 @@ use crate::{
     workspace::Workspace,
 };
 
-const TARGETS: [&str; 2] = ["index", "parsers"];
+const TARGETS: [&str; 5] = ["index", "parsers", "patterns", "commands", "decoding"];
 
 /// How long each target is run within the test command.
-const SHORT: u32 = 8;
+const SHORT: u32 = 4;
 
 /// The pass, and what it counts: edges, with a counter each, and the operands of comparisons.
 const FLAGS: [&str; 7] = [
@@ -38,7 +38,7 @@ const FLAGS: [&str; 7] = [
 /// `cargo xtask fuzz [TARGET] [--seconds N]`.
 pub(crate) fn run(workspace: &Workspace, target: Option<&str>, seconds: u32) -> anyhow::Result<ExitCode> {
     if let Some(target) = target {
-        ensure!(TARGETS.contains(&target), "there is no target `{target}`, but {}", TARGETS.join(" and "));
+        ensure!(TARGETS.contains(&target), "there is no target `{target}`, but {}", TARGETS.join(", "));
     }
     if let Some(lacking) = lacking() {
         anyhow::bail!("{lacking}");
