@@ -138,7 +138,7 @@ impl Connection {
 
     /// Ends the connection. The first decision holds.
     pub fn close(&self, closing: Closing) {
-        self.outbox().closing.get_or_insert(closing);
+        self.outbox().closing.get_or_insert_with(|| Box::new(closing));
         self.wake();
     }
 

@@ -66,7 +66,7 @@ pub struct Life<IO, C: Commands> {
     receipts: Receipts,
     heartbeat: Heartbeat,
     phase: Phase,
-    blocked: Option<Blocked<C::Request>>,
+    blocked: Option<Box<Blocked<C::Request>>>,
     opened: Instant,
     flushed: Instant,
     /// Since when not one byte could be written.
@@ -87,7 +87,7 @@ enum Phase {
     Open,
     /// What is queued is still written, until `flush_until`; then `goodbye` and Close.
     Closing {
-        closing: Closing,
+        closing: Box<Closing>,
         flush_until: Instant,
         until: Instant,
         goodbye: bool,
@@ -252,12 +252,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             let unanswered = self.receipts.unanswered_since();
             match self.heartbeat.step(now.into_std(), unanswered) {
                 Step::Wait(_) => {}
-                Step::Ping => self.ping_wanted = true,
+                Step::Ping => {
+                    self.ping_wanted = true;
+                    self.give_back();
+                }
                 Step::Expire => self.connection.close(self.expired()),
             }
         }
         self.obey(now);
         None
+    }
+
+    /// A queue keeps a little memory from one event to the next. From one ping to the next, a quiet connection does not.
+    fn give_back(&mut self) {
+        self.connection.outbox().give_back();
+        self.writer.give_back();
     }
 
     /// A peer that does not answer while data is outstanding is slow; else it is gone.

@@ -58,7 +58,8 @@ pub(crate) struct Outbox {
     data_queued: u64,
     /// Only of a connection that conflates.
     conflation: Option<Box<Conflation>>,
-    pub(crate) closing: Option<Closing>,
+    /// In a box, because a connection needs it only at its end.
+    pub(crate) closing: Option<Box<Closing>>,
     sealed: bool,
     /// The shard waits until no more bytes than this are queued.
     room_wanted: Option<usize>,
@@ -178,16 +179,23 @@ impl Outbox {
                 take(next);
             }
         }
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
             self.give_back();
+        }
+        if self.queue.is_empty() {
+            self.forget_places();
         }
     }
 
-    /// An empty queue holds little memory.
-    fn give_back(&mut self) {
-        if self.queue.capacity() > KEPT_CAPACITY {
+    /// An empty queue gives its memory back. It keeps a little otherwise, because a client that gets one event gets more.
+    pub(crate) fn give_back(&mut self) {
+        if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
+    }
+
+    /// The queue is empty: there is nothing to replace.
+    fn forget_places(&mut self) {
         match &mut self.conflation {
             Some(conflation) if !conflation.is_large() => conflation.forget_all(),
             conflation => *conflation = None,
@@ -272,8 +280,8 @@ fn fits(queued: usize, len: usize, bound: usize) -> bool {
 /// client that keeps up rarely has this many bytes queued.
 const REPORTED_CHANGE: usize = 4 * 1024;
 
-/// A queue that grew beyond this gives its memory back when it is empty.
-const KEPT_CAPACITY: usize = 8;
+/// A queue that grew beyond this gives its memory back as soon as it is empty.
+pub(crate) const KEPT_CAPACITY: usize = 8;
 
 #[cfg(test)]
 pub(crate) mod tests;

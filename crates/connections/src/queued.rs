@@ -58,17 +58,18 @@ pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
     }
 }
 
-/// The bytes of a frame, complete with its header.
-#[derive(Debug, Clone)]
+/// The bytes of a frame, complete with its header. As small as can be: there is one for each event of each client that
+/// waits.
+#[derive(Debug)]
 pub(crate) enum Body {
     /// An event of the log, whose frame all share who get it.
     Record(Arc<Record>),
     /// A frame of this connection alone.
-    Own(Bytes),
+    Own(Box<[u8]>),
 }
 
 impl Body {
-    pub(crate) fn frame(&self) -> &Bytes {
+    pub(crate) fn frame(&self) -> &[u8] {
         match self {
             Self::Record(record) => record.frame(),
             Self::Own(frame) => frame,
@@ -87,10 +88,11 @@ pub(crate) struct Queued {
 
 impl Queued {
     pub(crate) fn own(frame: Bytes, mark: Mark, at: Instant) -> Self {
-        Self { body: Body::Own(frame), mark, at }
+        // Nobody else holds it: the bytes stay where they are, unless their buffer is larger than they are.
+        Self { body: Body::Own(Vec::from(frame).into_boxed_slice()), mark, at }
     }
 
-    pub(crate) fn frame(&self) -> &Bytes {
+    pub(crate) fn frame(&self) -> &[u8] {
         self.body.frame()
     }
 

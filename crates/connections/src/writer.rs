@@ -15,7 +15,7 @@ use bytes::Bytes;
 use standpipe_liveness::Ordinal;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use crate::{Config, Held, Mark, queued::Queued};
+use crate::{Config, Held, Mark, outbox::KEPT_CAPACITY, queued::Queued};
 
 /// What is gathered for one `write`; also how much the writer takes into its hand.
 const GATHER: usize = 64 * 1024;
@@ -171,7 +171,14 @@ impl Writer {
             done(first);
             self.hand.pop_front();
         }
-        if self.hand.is_empty() && self.hand.capacity() > 8 {
+        if self.hand.capacity() > KEPT_CAPACITY {
+            self.give_back();
+        }
+    }
+
+    /// An empty hand gives its memory back.
+    pub(crate) fn give_back(&mut self) {
+        if self.hand.is_empty() {
             self.hand = VecDeque::new();
         }
     }

@@ -105,8 +105,8 @@ impl Service for Standpipe {
         self.places.take(peer)
     }
 
-    async fn serve(&self, upgrade: Upgrade<Place>) {
-        self.sessions.serve(upgrade).await;
+    fn serve(&self, upgrade: Upgrade<Place>) -> impl Future<Output = ()> + Send {
+        self.sessions.serve(upgrade)
     }
 
     async fn ready(&self) -> Readiness {

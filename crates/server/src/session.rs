@@ -6,11 +6,9 @@ use futures_util::FutureExt;
 use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry, clock::unix_ms};
 use standpipe_entry::{Admitted, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
-use standpipe_protocol::{
-    CloseReason, Command, Confirm, ConnectionId, ErrorCode, OnGap, Overflow, Refusal, ResumeToken,
-};
+use standpipe_protocol::{CloseReason, Command, Confirm, ConnectionId, ErrorCode, Overflow, Refusal, ResumeToken};
 use standpipe_selection::{Bounds, Options, Query, Selection, patterns};
-use tokio::sync::mpsc;
+use tokio::{net::TcpStream, sync::mpsc};
 
 /// What every session needs: shared, and fixed for the life of the process.
 #[derive(Debug)]
@@ -49,34 +47,40 @@ impl Sessions {
     }
 
     /// Serves one client until it is gone. `admitted.permit` is held as long.
-    pub(crate) async fn serve<P>(&self, upgrade: Upgrade<P>) {
+    pub(crate) fn serve<P: Send>(&self, upgrade: Upgrade<P>) -> impl Future<Output = ()> + Send {
+        // What only the beginning and the end need is in boxes of their own, so that it is not kept for days.
+        let begin = Box::pin(self.begin(upgrade));
+        async move {
+            let Some(Session { life, connection, shard, permit }) = begin.await else { return };
+            let ended = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
+                // The panic itself was reported by the hook (`panics`); here it ends one connection and nothing else.
+                Ended { reason: CloseReason::InternalError, progress: connection.progress() }
+            });
+            self.registry.remove(connection.id(), ended.reason);
+            drop(permit);
+            Box::pin(tell_end(connection, ended, shard)).await;
+        }
+    }
+
+    /// Opens the connection, here and at its shard.
+    async fn begin<P>(&self, upgrade: Upgrade<P>) -> Option<Session<P>> {
         let Upgrade { stream, early, admitted } = upgrade;
         let Admitted { permit, peer, query, .. } = admitted;
-        let Some((connection, mailbox)) = self.open(peer, query.as_ref().ok()) else { return };
-        let id = connection.id();
+        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
         match query {
             Ok(query) => {
                 let Query { selection, after, on_gap, .. } = query;
-                open_at_shard(&mailbox, &connection, selection, after, on_gap).await;
+                let open = Open { connection: Arc::clone(&connection), selection, after, on_gap };
+                if shard.send(ToShard::Open(Box::new(open))).await.is_err() {
+                    connection.close(Closing::now(CloseReason::Restart));
+                }
             }
             Err(refusal) => connection.close(Closing::refused(reason_for(&refusal), refusal)),
         }
-        let commands = ToShards { mailbox: mailbox.sender.clone(), bounds: self.bounds };
-        let life = Life::new(stream, &early, Arc::clone(&connection), commands);
-        drop(early);
-        let ended = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
-            // The panic itself was reported by the hook (`panics`); here it ends one connection and nothing else.
-            Ended { reason: CloseReason::InternalError, progress: connection.progress() }
-        });
-        self.registry.remove(id, ended.reason);
-        drop(permit);
-        tracing::debug!(
-            connection = %id, reason = %ended.reason, code = ended.reason.code(), matched = ended.progress.queued,
-            written = ended.progress.written, confirmed = ended.progress.confirmed, "connection ended"
-        );
-        // A shard that is gone has closed its books.
-        let _ = mailbox.sender.send(ToShard::Closed { connection: id, ended }).await;
+        let commands = ToShards { mailbox: shard.clone(), bounds: self.bounds };
+        let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands));
+        Some(Session { life, connection, shard, permit })
     }
 
     fn open(&self, peer: SocketAddr, query: Option<&Query>) -> Option<(Arc<Connection>, Mailbox)> {
@@ -99,17 +103,23 @@ impl Sessions {
     }
 }
 
-async fn open_at_shard(
-    mailbox: &Mailbox,
-    connection: &Arc<Connection>,
-    selection: Option<Selection>,
-    after: Option<standpipe_protocol::After>,
-    on_gap: OnGap,
-) {
-    let open = Open { connection: Arc::clone(connection), selection, after, on_gap };
-    if mailbox.sender.send(ToShard::Open(Box::new(open))).await.is_err() {
-        connection.close(Closing::now(CloseReason::Restart));
-    }
+/// A connection that has begun, and what goes with it to its end.
+struct Session<P> {
+    life: Box<Life<TcpStream, ToShards>>,
+    connection: Arc<Connection>,
+    shard: mpsc::Sender<ToShard>,
+    permit: P,
+}
+
+/// Closes the books of a connection.
+async fn tell_end(connection: Arc<Connection>, ended: Ended, shard: mpsc::Sender<ToShard>) {
+    let id = connection.id();
+    tracing::debug!(
+        connection = %id, reason = %ended.reason, code = ended.reason.code(), matched = ended.progress.queued,
+        written = ended.progress.written, confirmed = ended.progress.confirmed, "connection ended"
+    );
+    // A shard that is gone has closed its books.
+    let _ = shard.send(ToShard::Closed { connection: id, ended }).await;
 }
 
 /// The way of a client's commands to its shard.
@@ -185,4 +195,23 @@ fn reason_for(refusal: &Refusal) -> CloseReason {
 /// Randomness that nobody can guess; `None`, and no connection, if the system gives none.
 pub(crate) fn random() -> Option<u64> {
     getrandom::u64().inspect_err(|error| tracing::error!(%error, "no randomness for a connection's names")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<'a, P: 'a, F: Future>(_: impl Fn(&'a Sessions, Upgrade<P>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_connection_keeps_for_its_life_is_small() {
+        let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<[u64; 3]>| sessions.serve(upgrade));
+        assert!(task <= 128, "{task} bytes of every task");
+        let life = size_of::<Life<TcpStream, ToShards>>();
+        assert!(life <= 480, "{life} bytes of every connection's life");
+        let shared = size_of::<Connection>();
+        assert!(shared <= 384, "{shared} bytes of every connection's shared half");
+    }
 }

@@ -81,7 +81,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Ok(()) => {}
             Err(TrySendError::Full(request)) => {
                 let permit = self.commands.mailbox().clone().reserve_owned();
-                self.blocked = Some(Blocked { request, permit: Box::pin(async { permit.await.ok() }) });
+                let permit = Box::pin(async { permit.await.ok() });
+                self.blocked = Some(Box::new(Blocked { request, permit }));
             }
             Err(TrySendError::Closed(_)) => self.connection.close(Closing::now(CloseReason::Restart)),
         }

@@ -134,7 +134,7 @@ fn an_ending_connection_takes_nothing() {
     let mut bench = bench(100);
     let event = record(1, "t", Some("k"), 1);
     assert_eq!(bench.offer(&event, Way::Conflated), Offer::Queued);
-    bench.outbox.closing = Some(Closing::now(standpipe_protocol::CloseReason::Restart));
+    bench.outbox.closing = Some(Box::new(Closing::now(standpipe_protocol::CloseReason::Restart)));
     for way in [Way::Live, Way::Conflated, Way::Replay] {
         assert_eq!(bench.offer(&event, way), Offer::Closed);
         assert_eq!(bench.frame(1, way), Offer::Closed);
