@@ -104,8 +104,7 @@ async fn dawdle(addr: SocketAddr, epoch: String, policy: Policy, is_over: Cancel
                     }
                 }
                 Frame::Ping => story.vouch(),
-                Frame::Close(code) => panic!("{code} without a goodbye"),
-                Frame::Lost => panic!("the end, and no goodbye, at {}", story.position()),
+                other => panic!("{other:?} and no goodbye"),
             }
             if story.position() >= EVENTS as u64 {
                 peer.close().await;

@@ -31,6 +31,8 @@ pub enum Frame<'a> {
     Text(&'a str),
     /// A ping. It was answered before it is told.
     Ping,
+    /// The answer to a ping.
+    Pong,
     /// The server's Close frame, with its code.
     Close(u16),
     /// The end of the connection.
@@ -122,7 +124,7 @@ impl Peer {
             (1, text) => Frame::Text(str::from_utf8(text).expect("text is UTF-8")),
             (8, [high, low, ..]) => Frame::Close(u16::from_be_bytes([*high, *low])),
             (8, _) => Frame::Close(1005),
-            (10, _) => panic!("a pong that was not asked for"),
+            (10, _) => Frame::Pong,
             _ => panic!("a frame with opcode {opcode}"),
         }
     }

@@ -28,6 +28,12 @@ pub(crate) enum Command {
     },
     /// The benchmarks of the whole server, beside other servers; prints tables in Markdown.
     Bench(Bench),
+    /// Whether anything grows: churn, faults and slow clients for minutes or hours.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+    },
     /// Looks for inputs that break what a parser or the index promises, guided by coverage.
     Fuzz {
         /// One target; without it, each in turn.

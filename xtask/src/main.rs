@@ -14,6 +14,7 @@ mod process;
 mod report;
 mod setup;
 mod skips;
+mod soak;
 mod test;
 mod test_e2e;
 mod workspace;
@@ -47,6 +48,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Test => test::run(&workspace),
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
         Command::Bench(bench) => bench::run(&workspace, &bench),
+        Command::Soak { minutes } => soak::run(&workspace, minutes),
         Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Command::Ci => ci::run(&workspace),
     }

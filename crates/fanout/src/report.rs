@@ -78,6 +78,8 @@ pub struct Report {
     pub pulling: u64,
     /// Subscriptions in all.
     pub subscriptions: u64,
+    /// What the index holds: as many, or something was left behind.
+    pub entries: u64,
     /// Bytes queued for clients.
     pub queue_bytes: u64,
     /// How far behind the head the shard that is furthest behind stands.
@@ -95,6 +97,7 @@ impl Report {
         self.subscribed += other.subscribed;
         self.pulling += other.pulling;
         self.subscriptions += other.subscriptions;
+        self.entries += other.entries;
         self.queue_bytes += other.queue_bytes;
         self.lag = self.lag.max(other.lag);
         self.totals.merge(&other.totals);

@@ -22,6 +22,7 @@ pub(crate) struct Numbers<'a> {
     pub(crate) sources: Vec<SourceStatus>,
     pub(crate) draining: bool,
     pub(crate) panics: u64,
+    pub(crate) tasks: usize,
     pub(crate) uptime: Duration,
 }
 
@@ -48,10 +49,11 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { registry, report, log, sources, draining, panics, uptime } = numbers;
+    let Numbers { registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
+    page.gauge("process_tasks", "Tasks that are alive, one of them for each connection.", *tasks as u64)?;
     page.gauge("process_draining", "1 while the server says goodbye.", u64::from(*draining))?;
 
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
@@ -61,8 +63,10 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     let closed: Vec<_> = registry.closed().map(|(reason, n)| (reason.name(), n)).collect();
     page.labelled_counter("connections_closed_total", "Connections that ended, by reason.", "reason", &closed)?;
     page.gauge("selection_subscriptions", "Subscriptions of all open connections.", report.subscriptions)?;
+    page.gauge("selection_entries", "Entries of the index, one for each subscription.", report.entries)?;
 
     let counters = &report.counters;
+    page.gauge("fanout_connections", "Connections that the shards know.", report.connections)?;
     page.gauge("fanout_pulling", "Connections that read the log at a cursor of their own.", report.pulling)?;
     page.gauge("fanout_lag_events", "How far the last shard is behind the head of the log.", report.lag)?;
     page.counter(
@@ -185,6 +189,7 @@ mod tests {
             sources: Vec::new(),
             draining: false,
             panics: 0,
+            tasks: 3,
             uptime: Duration::from_secs(1),
         };
         let page = render(&numbers);

@@ -13,6 +13,7 @@ use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Json, Refusal, So
 use standpipe_selection::Query;
 use standpipe_upstream::{self as upstream, Upstream};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
@@ -152,6 +153,7 @@ impl Service for Standpipe {
             sources: self.upstream.statuses(),
             draining: self.draining.is_cancelled(),
             panics: panics::count(),
+            tasks: Handle::current().metrics().num_alive_tasks(),
             uptime: self.started.elapsed(),
         })
     }

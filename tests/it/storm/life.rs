@@ -85,7 +85,7 @@ impl Life {
                     }
                 }
                 Frame::Ping if self.confirm == "pong" => self.story.vouch(),
-                Frame::Ping => {}
+                Frame::Ping | Frame::Pong => {}
                 Frame::Close(_) | Frame::Lost => return false,
             }
             if self.confirm == "ack" && self.story.delivered.is_multiple_of(ACK_EACH) {
