@@ -17,15 +17,17 @@ const LEAD_DIGITS: u32 = 19;
 /// Invariant: each value has one form, so that equality of the form is equality of the value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Decimal {
-    negative: bool,
-    exponent: i64,
+    /// Twice the exponent, and one more if the number is negative: there are many numbers, and so they are small.
+    scale: i64,
     /// d₁ to d₁₉, filled up with zeros.
     lead: u64,
-    /// What follows, as ASCII digits without trailing zeros. Empty, and nothing allocated, for nearly all numbers.
-    rest: Box<[u8]>,
+    /// What follows, as ASCII digits without trailing zeros, if there is anything; for nearly all numbers there is not.
+    rest: Option<Box<Box<[u8]>>>,
 }
 
 impl Decimal {
+    const ZERO: Self = Self { scale: 0, lead: 0, rest: None };
+
     /// Reads a number as JSON writes it (RFC 8259 §6). `None` if `text` is not one, or is beyond [`MAX_EXPONENT`].
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
@@ -56,7 +58,7 @@ impl Decimal {
         let significant = if whole.is_empty() { fraction.trim_start_matches('0') } else { fraction };
         let zeros = i64::try_from(fraction.len() - significant.len()).ok()?;
         if whole.is_empty() && significant.is_empty() {
-            return Some(Self { negative: false, exponent: 0, lead: 0, rest: Box::default() });
+            return Some(Self::ZERO);
         }
         let exponent = exponent.saturating_add(point).saturating_sub(zeros);
         if exponent.abs() > MAX_EXPONENT {
@@ -71,11 +73,23 @@ impl Decimal {
                 rest.push(digit);
             }
         }
-        Some(Self { negative, exponent, lead: lead * 10_u64.pow(room), rest: rest.into() })
+        Some(Self {
+            scale: exponent * 2 + i64::from(negative),
+            lead: lead * 10_u64.pow(room),
+            rest: (!rest.is_empty()).then(|| Box::new(rest.into())),
+        })
+    }
+
+    fn is_negative(&self) -> bool {
+        self.scale & 1 == 1
+    }
+
+    fn exponent(&self) -> i64 {
+        self.scale >> 1
     }
 
     fn sign(&self) -> i8 {
-        match (self.lead, self.negative) {
+        match (self.lead, self.is_negative()) {
             (0, _) => 0,
             (_, false) => 1,
             (_, true) => -1,
@@ -103,19 +117,19 @@ fn read_exponent(text: &str) -> Option<i64> {
 
 impl From<i64> for Decimal {
     fn from(number: i64) -> Self {
-        let zero = Self { negative: false, exponent: 0, lead: 0, rest: Box::default() };
         let digits = number.unsigned_abs().to_string();
         let whole = if digits == "0" { "" } else { &digits };
-        Self::from_parts(number < 0, whole, "", 0).unwrap_or(zero)
+        Self::from_parts(number < 0, whole, "", 0).unwrap_or(Self::ZERO)
     }
 }
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_size = || {
-            // The first 19 digits decide nearly always; a rest that goes on is greater than one that ends.
-            let size = (self.exponent, self.lead, &self.rest).cmp(&(other.exponent, other.lead, &other.rest));
-            if self.negative { size.reverse() } else { size }
+            // The first 19 digits decide nearly always; a rest that goes on is greater than one that ends. Both numbers
+            // have the same sign, so that their scales compare as their exponents do.
+            let size = (self.scale, self.lead, &self.rest).cmp(&(other.scale, other.lead, &other.rest));
+            if self.is_negative() { size.reverse() } else { size }
         };
         self.sign().cmp(&other.sign()).then_with(by_size)
     }
@@ -133,29 +147,29 @@ impl fmt::Display for Decimal {
         const MAX_PLAIN: i64 = 21;
         const MAX_LEADING_ZEROS: i64 = 6;
         let mut digits = format!("{:019}", self.lead);
-        digits.extend(self.rest.iter().map(|digit| char::from(*digit)));
+        digits.extend(self.rest.iter().flat_map(|rest| rest.iter()).map(|digit| char::from(*digit)));
         let digits = match digits.trim_end_matches('0') {
             "" => return f.write_str("0"),
             digits => digits,
         };
-        if self.negative {
+        if self.is_negative() {
             f.write_str("-")?;
         }
-        let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-        if (1..=MAX_PLAIN).contains(&self.exponent) {
-            let point = usize::try_from(self.exponent).unwrap_or(usize::MAX);
+        let (length, exponent) = (i64::try_from(digits.len()).unwrap_or(i64::MAX), self.exponent());
+        if (1..=MAX_PLAIN).contains(&exponent) {
+            let point = usize::try_from(exponent).unwrap_or(usize::MAX);
             return match (digits.get(..point), digits.get(point..)) {
-                (Some(whole), Some(fraction)) if length > self.exponent => write!(f, "{whole}.{fraction}"),
+                (Some(whole), Some(fraction)) if length > exponent => write!(f, "{whole}.{fraction}"),
                 _ => write!(f, "{digits:0<point$}"),
             };
         }
-        if (-MAX_LEADING_ZEROS..=0).contains(&self.exponent) {
-            let zeros = usize::try_from(-self.exponent).unwrap_or(0);
+        if (-MAX_LEADING_ZEROS..=0).contains(&exponent) {
+            let zeros = usize::try_from(-exponent).unwrap_or(0);
             return write!(f, "0.{:0<zeros$}{digits}", "");
         }
         let (first, others) = digits.split_at_checked(1).unwrap_or((digits, ""));
         let point = if others.is_empty() { "" } else { "." };
-        write!(f, "{first}{point}{others}e{}", self.exponent - 1)
+        write!(f, "{first}{point}{others}e{}", exponent - 1)
     }
 }
 

@@ -8,7 +8,7 @@ use standpipe_protocol::EventView;
 
 use crate::{
     decimal::Decimal,
-    path::{Envelope, Path},
+    path::{Envelope, Path, Target},
     scan::{Raw, Scan},
     trie::{ROOT, Trie},
     value::Value,
@@ -45,14 +45,14 @@ impl Fields {
 
     /// Sees to it that the field is read from now on.
     pub(crate) fn claim(&mut self, path: &Path) -> Slot {
-        match path {
-            Path::Envelope(field) => {
-                if let Some(claims) = self.envelope.get_mut(*field as usize) {
+        match path.target() {
+            Target::Envelope(field) => {
+                if let Some(claims) = self.envelope.get_mut(field as usize) {
                     *claims += 1;
                 }
-                *field as u32
+                field as u32
             }
-            Path::Data(steps) => {
+            Target::Data(steps) => {
                 let node = self.data.reach(steps.iter().map(SmolStr::as_str));
                 if let Some(claims) = self.data.at_mut(node) {
                     *claims += 1;
@@ -65,21 +65,21 @@ impl Fields {
 
     /// Where a claimed field is found.
     pub(crate) fn slot(&self, path: &Path) -> Option<Slot> {
-        match path {
-            Path::Envelope(field) => Some(*field as u32),
-            Path::Data(steps) => Some(self.data.find(steps.iter().map(SmolStr::as_str))? + FIRST_DATA_SLOT),
+        match path.target() {
+            Target::Envelope(field) => Some(field as u32),
+            Target::Data(steps) => Some(self.data.find(steps.iter().map(SmolStr::as_str))? + FIRST_DATA_SLOT),
         }
     }
 
     /// Takes back one claim. The last one to go takes the field with it.
     pub(crate) fn release(&mut self, path: &Path) {
-        match path {
-            Path::Envelope(field) => {
-                if let Some(claims) = self.envelope.get_mut(*field as usize) {
+        match path.target() {
+            Target::Envelope(field) => {
+                if let Some(claims) = self.envelope.get_mut(field as usize) {
                     *claims = claims.saturating_sub(1);
                 }
             }
-            Path::Data(steps) => {
+            Target::Data(steps) => {
                 let steps = || steps.iter().map(SmolStr::as_str);
                 let Some(node) = self.data.find(steps()) else { return };
                 if let Some(claims) = self.data.at_mut(node) {

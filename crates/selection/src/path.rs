@@ -8,7 +8,7 @@
 use std::fmt;
 
 use smallvec::SmallVec;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, ToSmolStr};
 use standpipe_protocol::{Refusal, refusal::did_you_mean};
 
 use crate::{
@@ -25,9 +25,15 @@ pub const MAX_PATH_STEPS: usize = 16;
 /// The words that combine filters, and so cannot begin a path.
 pub(crate) const COMBINERS: [&str; 3] = ["and", "or", "not"];
 
-/// Which part of an event is meant.
+/// Which part of an event is meant: the shortest text that says it, since filters keep their paths.
+///
+/// Invariant: it reads as the [`Target`] that it was written from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Path {
+pub(crate) struct Path(SmolStr);
+
+/// A path, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
     /// A field beside the payload.
     Envelope(Envelope),
     /// Names from the payload inwards; none for the payload itself.
@@ -38,7 +44,7 @@ pub(crate) enum Path {
 pub(crate) type Steps = SmallVec<[SmolStr; 1]>;
 
 /// The fields beside the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Envelope {
     Topic,
     Key,
@@ -67,6 +73,17 @@ impl Path {
     /// # Errors
     /// `INVALID_FILTER`, naming the path and what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
+        Target::parse(text).map(|target| Self(target.to_smolstr()))
+    }
+
+    /// The same, taken apart.
+    pub(crate) fn target(&self) -> Target {
+        Target::parse(&self.0).unwrap_or_else(|_| Target::Data(Steps::new()))
+    }
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, Refusal> {
         if text.len() > MAX_PATH_BYTES {
             let why = format!("has {} bytes, at most {MAX_PATH_BYTES} are allowed", text.len());
             return Err(refuse(text, &why, "the mapping of the source can give the field a shorter name"));
@@ -97,6 +114,9 @@ fn backslashes_at_end(text: &str) -> usize {
 }
 
 fn steps(text: &str) -> Result<Steps, Refusal> {
+    if !text.contains('\\') && text.split('.').all(|name| !name.is_empty()) {
+        return Ok(text.split('.').map(SmolStr::new).collect());
+    }
     let mut steps = Steps::new();
     let mut step = String::new();
     let mut rest = text.chars();
@@ -142,8 +162,14 @@ fn refuse(path: &str, why: &str, hint: &str) -> Refusal {
     invalid(format!("the field path `{}` {why}", clip(path)), hint)
 }
 
-/// As it can be read again.
 impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// As it can be read again.
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let steps = match self {
             Self::Envelope(field) => return f.write_str(field.name()),
@@ -171,9 +197,9 @@ mod tests {
     use super::*;
 
     fn steps_of(text: &str) -> Vec<String> {
-        match Path::parse(text).unwrap() {
-            Path::Data(steps) => steps.iter().map(ToString::to_string).collect(),
-            Path::Envelope(field) => vec![format!("{field:?}")],
+        match Path::parse(text).unwrap().target() {
+            Target::Data(steps) => steps.iter().map(ToString::to_string).collect(),
+            Target::Envelope(field) => vec![format!("{field:?}")],
         }
     }
 
@@ -234,13 +260,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_shown_path_reads_as_the_same_path(names in proptest::collection::vec("[a.\\\\$]{1,4}|data|and|[^.]{1,3}", 0..5)) {
-            let path = Path::Data(names.into_iter().map(SmolStr::from).collect());
-            prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
+            let target = Target::Data(names.into_iter().map(SmolStr::from).collect());
+            let path = Path::parse(&target.to_string()).unwrap();
+            prop_assert_eq!(path.to_string(), target.to_string());
+            prop_assert_eq!(path.target(), target);
         }
 
         #[test]
         fn any_text_is_a_path_or_refused(text in "[a.$\\\\]{0,20}|.{0,300}") {
-            let _ = (Path::parse(&text), last_dot(&text));
+            let _ = last_dot(&text);
+            if let Ok(path) = Path::parse(&text) {
+                prop_assert_eq!(Target::parse(&text), Ok(path.target()));
+            }
         }
     }
 }

@@ -117,6 +117,11 @@ fn reference(value: &serde_json::Value, steps: &[&str], out: &mut Vec<String>) {
     }
 }
 
+fn path_of(steps: &[String]) -> Path {
+    let target = Target::Data(steps.iter().map(|step| step.as_str().into()).collect());
+    Path::parse(&target.to_string()).unwrap()
+}
+
 proptest! {
     #[test]
     fn the_walk_finds_what_a_tree_would_show(
@@ -128,7 +133,7 @@ proptest! {
         let mut fields = Fields::new();
         let slots: Slots = paths
             .iter()
-            .map(|steps| fields.claim(&Path::Data(steps.iter().map(|step| step.as_str().into()).collect())))
+            .map(|steps| fields.claim(&path_of(steps)))
             .collect();
         let topic = Topic::new("t").unwrap();
         let found = fields.read(view(&topic, &text));

@@ -18,8 +18,16 @@ use crate::{
 pub(super) enum Check {
     /// One comparison.
     Order { slot: Slot, comparison: Comparison, bound: Decimal },
-    /// All conjuncts but the one that is proven.
-    Conjuncts { filter: Arc<Filter>, slots: Slots, but: Option<usize> },
+    /// Anything else. In a box, because most checks are a comparison, and should be no larger than one.
+    Conjuncts(Box<Conjuncts>),
+}
+
+/// All conjuncts of a filter but the one that is proven.
+#[derive(Debug)]
+pub(super) struct Conjuncts {
+    filter: Arc<Filter>,
+    slots: Slots,
+    but: Option<usize>,
 }
 
 impl Check {
@@ -35,14 +43,15 @@ impl Check {
         {
             return Some(Self::Order { slot: *slot, comparison: *comparison, bound: (**bound).clone() });
         }
-        Some(Self::Conjuncts { filter: Arc::clone(filter), slots: slots.clone(), but })
+        Some(Self::Conjuncts(Box::new(Conjuncts { filter: Arc::clone(filter), slots: slots.clone(), but })))
     }
 
     /// Whether the event in which `found` was found passes.
     pub(super) fn holds(&self, found: &Found<'_>) -> bool {
         match self {
             Self::Order { slot, comparison, bound } => comparison.holds_for_any(found.of(*slot), bound),
-            Self::Conjuncts { filter, slots, but } => {
+            Self::Conjuncts(conjuncts) => {
+                let Conjuncts { filter, slots, but } = &**conjuncts;
                 others(filter.conjuncts(), *but).all(|node| node.holds(found, slots))
             }
         }
