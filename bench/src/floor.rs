@@ -4,12 +4,7 @@
 //! calls `send` once for each client of the topic. No history, no filters, no queues: a client whose kernel buffer is
 //! full is closed.
 
-use std::{
-    collections::HashMap,
-    net::TcpListener,
-    os::fd::OwnedFd,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, net::TcpListener, os::fd::OwnedFd, time::Instant};
 
 use anyhow::Context as _;
 use rustix::{net::SendFlags, net::SocketFlags};
@@ -70,8 +65,7 @@ impl Floor {
         };
         let (mut ready, mut pinged) = (Vec::new(), Instant::now());
         loop {
-            let patience = PING_INTERVAL.saturating_sub(pinged.elapsed()) + Duration::from_millis(1);
-            floor.poll.wait(u32::try_from(patience.as_millis()).unwrap_or(1000), &mut ready)?;
+            floor.poll.wait(PING_INTERVAL.saturating_sub(pinged.elapsed()), &mut ready)?;
             for token in &ready {
                 if *token == LISTENER { floor.accept()? } else { floor.hear(*token)? }
             }

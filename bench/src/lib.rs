@@ -5,7 +5,7 @@
 //!
 //! - What all servers are asked to do: [`dialect`], [`scenario`].
 //! - The load: [`load`], with [`frame`], [`http`], [`socket`], [`pace`], [`tally`], [`histogram`].
-//! - The servers: [`server`] starts them on their [`cores`] and watches them, [`floor`] is one of them.
+//! - The servers: [`server`] starts them on their [`cores`], with a [`quota`] if wanted, and watches them, [`floor`] is one of them.
 //! - What comes out: [`sample`], [`report`].
 
 pub mod cores;
@@ -16,6 +16,7 @@ pub mod histogram;
 pub mod http;
 pub mod load;
 pub mod pace;
+pub mod quota;
 pub mod report;
 pub mod sample;
 pub mod scenario;

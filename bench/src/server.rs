@@ -107,7 +107,8 @@ impl Server {
     /// If it does not.
     pub fn start(contestant: &Contestant, cores: &Cores, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, config) = command(contestant)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // Its errors go where those of this program go.
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         // What it says about each connection would be measured, too.
         command.env("RUST_LOG", "error").envs(environment.iter().copied());
         let name = contestant.name;

@@ -12,6 +12,7 @@ pub struct Tally {
     expected: u64,
     delivered: u64,
     surplus: u64,
+    earlier: u64,
     bytes: u64,
     latency: Histogram,
 }
@@ -49,6 +50,7 @@ impl Tally {
             expected: 0,
             delivered: 0,
             surplus: 0,
+            earlier: 0,
             bytes: 0,
             latency: Histogram::default(),
         }
@@ -67,7 +69,10 @@ impl Tally {
 
     /// An event has come to a client.
     pub fn delivered(&mut self, number: u32, now: Instant) {
-        let Some(place) = number.checked_sub(self.first) else { return };
+        let Some(place) = number.checked_sub(self.first) else {
+            self.earlier += 1;
+            return;
+        };
         match self.published.get_mut(place as usize) {
             Some(published @ Published { owed: 1.., .. }) => {
                 published.owed -= 1;
@@ -76,6 +81,11 @@ impl Tally {
             }
             _ => self.surplus += 1,
         }
+    }
+
+    /// How many deliveries of events from before have come.
+    pub fn earlier(&self) -> u64 {
+        self.earlier
     }
 
     /// So many bytes have come.
@@ -144,6 +154,7 @@ mod tests {
             tally.delivered(number, at + Duration::from_millis(1));
             assert_eq!(tally.is_complete(), complete, "{number}");
         }
+        assert_eq!(tally.earlier(), 1);
         let sums = tally.sums();
         assert_eq!((sums.events, sums.expected, sums.delivered, sums.surplus), (2, 3, 3, 2));
         assert!(!sums.is_exact());

@@ -29,7 +29,7 @@ use crate::{
 
 /// Tokens of publishers begin here, those of clients at zero.
 const PUBLISHERS: usize = 1 << 31;
-/// How many connections may be opening at the same time: what a listener's queue and a server's limits bear.
+/// How many connections are opening at the same time, if not said otherwise: what the queue of any listener bears.
 const OPENING: usize = 100;
 /// Sockets handled before it is looked whether an event is due.
 const BETWEEN_EVENTS: usize = 32;
@@ -50,6 +50,8 @@ pub struct Load {
     free: VecDeque<usize>,
     queue: VecDeque<Wanted>,
     opening: usize,
+    /// How many connections may be opening at the same time.
+    pub max_opening: usize,
     /// How many clients an event of each topic is for.
     audiences: Vec<u32>,
     publishing: Option<Publishing>,
@@ -109,6 +111,7 @@ impl Load {
             free: (0..publishers).collect(),
             queue: VecDeque::new(),
             opening: 0,
+            max_opening: OPENING,
             audiences: Vec::new(),
             publishing: None,
             tally: Tally::new(FIRST_NUMBER),
@@ -147,6 +150,24 @@ impl Load {
     pub fn publish(&mut self, events: Events, pace: Pace) {
         self.tally = Tally::new(self.tally.next());
         self.publishing = Some(Publishing { events, pace, published: 0, held_up: false });
+    }
+
+    /// Publishes no more, although more was planned.
+    pub fn stop_publishing(&mut self) {
+        self.publishing = None;
+    }
+
+    /// Takes so many numbers for events that are posted otherwise, and tells the first. They are not counted as
+    /// published; [`Load::earlier`] tells how often they came.
+    pub fn reserve(&mut self, numbers: u32) -> u32 {
+        let first = self.tally.next();
+        self.tally = Tally::new(first.saturating_add(numbers));
+        first
+    }
+
+    /// How many deliveries have come of events that are no longer counted.
+    pub fn earlier(&self) -> u64 {
+        self.tally.earlier()
     }
 
     /// Whether all events are published, and the server has said so.
@@ -240,7 +261,7 @@ impl Load {
     /// Handles what is ready, after waiting for at most so long.
     fn turn(&mut self, patience: Duration) -> anyhow::Result<()> {
         let mut ready = std::mem::take(&mut self.ready);
-        self.poll.wait(u32::try_from(patience.as_millis()).unwrap_or(0), &mut ready)?;
+        self.poll.wait(patience, &mut ready)?;
         for some in ready.chunks(BETWEEN_EVENTS) {
             for token in some {
                 match token.checked_sub(PUBLISHERS) {
@@ -258,9 +279,9 @@ impl Load {
         let Some(found) = self.publishers.get_mut(place) else { return Ok(()) };
         let was_free = found.is_free;
         if !found.read(&mut self.buffer)? {
-            // Servers close what was not used for some seconds.
             *found = publisher(self.server, &self.poll, place)?;
-        } else if found.is_free && !was_free {
+        }
+        if found.is_free && !was_free {
             self.free.push_back(place);
         }
         Ok(())
@@ -291,7 +312,7 @@ impl Load {
 
     /// Opens connections that are wanted, as far as the others are through.
     fn open(&mut self) -> anyhow::Result<()> {
-        while self.opening < OPENING
+        while self.opening < self.max_opening
             && let Some(wanted) = self.queue.pop_front()
         {
             let place = self.clients.len();

@@ -35,7 +35,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Reads what has come. False if the server has closed a connection that was not in use.
+    /// Reads what has come. False if the connection has come to its end, without loss: the server closed it while it was
+    /// not in use, or said in its answer that it would.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> anyhow::Result<bool> {
         match socket::read(&self.socket, buffer) {
             Read::Nothing => return Ok(true),
@@ -51,8 +52,10 @@ impl Publisher {
                 answer.first_line
             );
             ensure!(rest.is_empty(), "the server has answered what was not asked");
+            let is_last = answer.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             self.held.clear();
             self.is_free = true;
+            return Ok(!is_last);
         }
         Ok(true)
     }

@@ -13,8 +13,6 @@ use crate::{
 
 /// Before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Requests under way at the same time, if the pace does not say less.
-const PUBLISHERS: usize = 8;
 /// What a client that stalls has room for in the kernel.
 const STALLED_BUFFER: usize = 16 * 1024;
 
@@ -37,6 +35,8 @@ pub(super) struct Crowd {
     pub(super) rate: Rate,
     /// The size of a payload.
     pub(super) bytes: usize,
+    /// Requests under way at the same time, at most.
+    pub(super) publishers: usize,
     /// Of the clients, how many read nothing.
     pub(super) stalled: usize,
 }
@@ -91,7 +91,7 @@ pub(super) fn note_losses(sample: &mut Sample, deliveries: &Deliveries) {
 impl Crowd {
     /// Connects it.
     pub(super) fn gather(&self, server: &Server, contestant: &Contestant) -> anyhow::Result<Load> {
-        let mut load = Load::new(server.address, contestant.dialect(), PUBLISHERS)?;
+        let mut load = Load::new(server.address, contestant.dialect(), self.publishers)?;
         let clients = load.connect_all((0..self.clients).map(|client| self.client(client)))?;
         let stalled = clients.start..clients.start + self.stalled;
         load.stall(stalled, &[0]);

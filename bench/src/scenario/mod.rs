@@ -1,13 +1,16 @@
 //! What is measured: the one table of scenarios, with the servers that take part in each.
 
 mod delivery;
+mod idle;
+mod small;
+mod storm;
 
 use std::time::Duration;
 
 use crate::{
     cores::Cores,
     sample::{Figure, Sample},
-    server::{BUN, Contestant, FLOOR, FLUSH_0, MAPPED, NAIVE, NODE, STANDPIPE},
+    server::{BUN, Contestant, FLOOR, FLUSH_0, MAPPED, NAIVE, NODE, STANDPIPE, TWO_WORKERS},
 };
 
 use self::delivery::{Crowd, Rate};
@@ -38,7 +41,7 @@ pub struct Run {
 }
 
 const BROADCAST: Crowd =
-    Crowd { topics: 1, clients: 10_000, topics_each: 1, rate: Rate::Steady(5), bytes: 250, stalled: 0 };
+    Crowd { topics: 1, clients: 10_000, topics_each: 1, rate: Rate::Steady(5), bytes: 250, publishers: 8, stalled: 0 };
 const TOPICS: Crowd = Crowd { topics: 1_000, rate: Rate::Steady(4_000), ..BROADCAST };
 const BURST: Crowd = Crowd { clients: 1_000, rate: Rate::Saturated, ..BROADCAST };
 const DENSE: Crowd = Crowd { topics: 100, clients: 200, topics_each: 50, rate: Rate::Steady(1_000), ..BROADCAST };
@@ -85,5 +88,42 @@ pub const SCENARIOS: &[Scenario] = &[
         compared: Figure::P99,
         aim: "p99 ≤ 1.2 × Bun",
         run: |contestant, run| delivery::run(contestant, &STALLED, run),
+    },
+    Scenario {
+        name: "idle",
+        about: "15,000 clients that were sent 3 events and are then left alone, but for pings",
+        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE],
+        compared: Figure::MemoryEach,
+        aim: "≤ 4 KiB a connection",
+        run: idle::run,
+    },
+    Scenario {
+        name: "storm",
+        about: "5,000 clients, each with a filter, resume 1,000 of 200,000 events at once, beside 100 clients with 100 \
+                live events/s",
+        contestants: &[STANDPIPE],
+        compared: Figure::Replayed,
+        aim: "≥ 500,000 replayed/CPU-second, p99 ≤ 3 × quiet, nothing lost",
+        run: storm::run,
+    },
+    Scenario {
+        name: "workers",
+        about: "as `topics`, with one and with two threads on both cores, beside the load",
+        contestants: &[STANDPIPE, TWO_WORKERS],
+        compared: Figure::Cpu,
+        aim: "2 workers ≤ 1.15 × 1 worker",
+        run: |contestant, run| {
+            let run = Run { cores: run.cores.shared(), ..run.clone() };
+            delivery::run(contestant, &TOPICS, &run)
+        },
+    },
+    Scenario {
+        name: "small",
+        about: "a quarter of a core, and told that there are 256 MB: 1 topic, 2,000 clients; latencies at 5 events/s, then \
+                deliveries with one publisher that publishes again as soon as it is answered",
+        contestants: &[BUN, NODE, STANDPIPE],
+        compared: Figure::Rate,
+        aim: "what one gets",
+        run: small::run,
     },
 ];
