@@ -7,6 +7,7 @@ mod crowd;
 mod deliver;
 mod demo;
 mod drain;
+mod faults;
 mod handshake;
 mod liveness;
 mod resume;
