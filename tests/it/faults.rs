@@ -21,6 +21,7 @@ max_queue_age = "2s"
 ping_interval = "1s"
 pong_timeout = "1s"
 heartbeat = "500ms"
+write_timeout = "1s"
 "#;
 
 /// The next message with this `op`; others are passed over.

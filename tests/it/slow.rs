@@ -211,3 +211,30 @@ async fn a_client_that_reads_nothing_is_gone_within_its_deadlines_whatever_its_p
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_reads_very_slowly_still_comes_to_read_why_it_was_disconnected() {
+    let server = Server::start(PUSH).await;
+    let mut client = Peer::try_open(server.addr(), "/ws?topics=%3E", Some(8 * 1024)).await.expect("the server accepts");
+    let mut story = Story::new((1..=EVENTS as u64).collect());
+    story.begin();
+    client.pace(Some(20_000));
+    while !matches!(client.next().await, Frame::Text(text) if story.take(text) == "subscribed") {}
+    // More than the queue and the kernel hold together.
+    for batch in (0..2_500).map(event).collect::<Vec<_>>().chunks(BATCH) {
+        server.publish(batch).await;
+    }
+    let reading = async {
+        loop {
+            match client.next().await {
+                Frame::Text(text) => {
+                    story.take(text);
+                }
+                Frame::Ping => story.vouch(),
+                other => break other == Frame::Close(4100),
+            }
+        }
+    };
+    assert!(within("the end", PATIENCE, reading).await, "it ends with its Close frame");
+    assert_eq!(story.error.as_deref(), Some("BACKPRESSURE_LIMIT"));
+}

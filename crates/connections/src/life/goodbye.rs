@@ -1,7 +1,9 @@
 //! The last words of a connection.
 
+use std::time::Duration;
+
 use standpipe_liveness::Begun;
-use standpipe_protocol::{Goodbye, Message, codec, frame};
+use standpipe_protocol::{CloseReason, Goodbye, Message, codec, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
@@ -22,7 +24,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             return;
         }
         *goodbye = true;
-        *until = now + closing.patience;
+        // A slow client reads what the kernel still holds for it before it comes to these words. Were the socket closed by
+        // then, its next pong would be answered by a reset, and the kernel would throw all of that away.
+        let reads_slowly = closing.reason == CloseReason::SlowConsumer && !closing.patience.is_zero();
+        let patience = if reads_slowly { self.connection.config().write_timeout } else { Duration::ZERO };
+        *until = now + patience.max(closing.patience);
         let closing = closing.clone();
         self.drop_queued();
         if self.writer.placed().frames > self.receipts.last_stamp().frames

@@ -69,7 +69,7 @@ section! {
         heartbeat: Duration = "15s", "How often a client is told its cursor.";
         receipt_interval: Duration = "2s", "How often a receipt is asked for while events flow and a billing sink is on; else `ping_interval`.";
         first_step: Duration = "10s", "How long a client may stay without a subscription after connecting.";
-        write_timeout: Duration = "10s", "How long the socket may take nothing of what is to be written.";
+        write_timeout: Duration = "10s", "How long the socket may take nothing of what is to be written; also what a slow client has to read its goodbye.";
         flush_interval: Flush = "auto", "How long events are gathered for one write; `0ms`: not at all. `auto`: not at all for quiet clients, up to 5 ms for busy ones.";
         confirm: Confirm = "pong", "The least proof of receipt that is accepted; a client may choose the stronger one.";
         overflow: Overflow = "disconnect", "What happens to a client that does not keep up and did not choose.";
