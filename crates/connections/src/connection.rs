@@ -121,9 +121,11 @@ impl Connection {
         self.wake();
     }
 
-    /// Tells the writer that something is queued.
+    /// Tells the writer that something is queued, unless it will look soon anyway, or cannot write now.
     pub fn wake(&self) {
-        self.waker.wake();
+        if self.outbox().needs_writer() {
+            self.waker.wake();
+        }
     }
 
     /// Whether enough of the queue is written for more to come this way; if not, its shard is signalled once it is.
@@ -139,7 +141,7 @@ impl Connection {
     /// Ends the connection. The first decision holds.
     pub fn close(&self, closing: Closing) {
         self.outbox().closing.get_or_insert_with(|| Box::new(closing));
-        self.wake();
+        self.waker.wake();
     }
 
     /// Whether its end has been decided.

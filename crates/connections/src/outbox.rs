@@ -63,6 +63,19 @@ pub(crate) struct Outbox {
     sealed: bool,
     /// The shard waits until no more bytes than this are queued.
     room_wanted: Option<usize>,
+    /// The writer need not be woken while fewer bytes than this wait: it looks again by itself.
+    wake_at: usize,
+}
+
+/// What the writer saw when it last looked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    /// Since when the first frame of the queue waits; `None` if it is empty.
+    pub(crate) oldest: Option<Instant>,
+    /// Bytes that are queued or in the writer's hand.
+    pub(crate) bytes: usize,
+    /// How many frames were ever queued.
+    queued: u64,
 }
 
 impl Outbox {
@@ -254,8 +267,30 @@ impl Outbox {
         self.reported = Held::default();
     }
 
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.queue.front().map(|queued| queued.at)
+    /// The writer looks. From now on it is not woken: what is queued meanwhile it is told by [`Outbox::rest`].
+    pub(crate) fn look(&mut self) -> Waiting {
+        self.wake_at = usize::MAX;
+        self.waiting()
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        let oldest = self.queue.front().map(|queued| queued.at);
+        Waiting { oldest, bytes: self.held.frame_bytes, queued: self.taken + self.queue.len() as u64 }
+    }
+
+    /// The writer, which saw `seen`, rests until it is woken because `wake_at` bytes wait, or for a reason of its own.
+    /// Returns whether it may: not if something was queued that it has not seen.
+    pub(crate) fn rest(&mut self, seen: Waiting, wake_at: usize) -> bool {
+        let has_seen_all = self.taken + self.queue.len() as u64 == seen.queued;
+        if has_seen_all {
+            self.wake_at = wake_at;
+        }
+        has_seen_all
+    }
+
+    /// Whether the writer is to be woken for what is queued.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.held.frame_bytes >= self.wake_at
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -210,7 +210,7 @@ mod tests {
         let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<[u64; 3]>| sessions.serve(upgrade));
         assert!(task <= 128, "{task} bytes of every task");
         let life = size_of::<Life<TcpStream, ToShards>>();
-        assert!(life <= 480, "{life} bytes of every connection's life");
+        assert!(life <= 512, "{life} bytes of every connection's life");
         let shared = size_of::<Connection>();
         assert!(shared <= 384, "{shared} bytes of every connection's shared half");
     }

@@ -349,3 +349,107 @@ async fn a_flood_of_pings_is_answered_without_taking_room() {
     drop(client);
     life.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_but_proves_nothing_is_told_where_it_stands_when_its_queue_is_too_old() {
+    let config = Config { max_unconfirmed_frames: 8, max_queue_age: Duration::from_secs(5), ..config() };
+    let Served { connection, mut client, life, .. } = serve(config, Confirm::Pong, Overflow::Disconnect, 1 << 20);
+    let start = Instant::now();
+    for seq in 1..=20 {
+        assert_eq!(deliver(&connection, seq, 10), Offer::Queued);
+    }
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.unwrap();
+    let (ended, got) = (life.await.unwrap(), String::from_utf8_lossy(&got).into_owned());
+    assert_eq!((ended.reason, ended.progress.written), (CloseReason::SlowConsumer, 8));
+    assert!(got.contains("BACKPRESSURE_LIMIT") && got.contains("max_queue_age"), "{got}");
+    assert!(got.contains(r#""code":4100"#) && got.contains(r#""cursor":"000000000000009f:8""#), "{got}");
+    let took = start.elapsed();
+    assert!((Duration::from_secs(5)..=Duration::from_secs(6)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_nothing_is_gone_a_patience_after_its_queue_became_too_old() {
+    let config = Config { write_timeout: Duration::from_secs(60), ..config() };
+    let served = serve(config, Confirm::Pong, Overflow::Disconnect, 64);
+    let start = Instant::now();
+    assert_eq!(deliver(&served.connection, 1, 500), Offer::Queued);
+    assert_eq!(deliver(&served.connection, 2, 500), Offer::Queued);
+    let ended = served.life.await.unwrap();
+    assert_eq!((ended.reason, start.elapsed().as_secs()), (CloseReason::SlowConsumer, 11));
+    assert_eq!(served.connection.queue_bytes(), 504, "of the first frame, which was begun; the second was dropped");
+    drop(served.client);
+}
+
+/// Steps of 0 to 7, the same in every run.
+fn steps() -> impl FnMut() -> usize {
+    let mut state = 7u64;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 61).unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_event_is_written_by_its_flush_at_any_pace() {
+    let flush = Duration::from_millis(5);
+    let config = Config { flush_interval: flush, max_queue_bytes: 1 << 20, ..config() };
+    let Served { connection, client, life, .. } = serve(config, Confirm::Pong, Overflow::Disconnect, 1 << 16);
+    let mut socket = websocket(client).await;
+    let (sent, mut received) = mpsc::channel(10_000);
+    let send = async {
+        let mut step = steps();
+        for seq in 1..=3000 {
+            assert_eq!(deliver(&connection, seq, 10), Offer::Queued);
+            sent.send(Instant::now()).await.unwrap();
+            tokio::time::sleep(Duration::from_micros([0, 0, 0, 100, 900, 4_000, 6_000, 30_000][step()])).await;
+        }
+    };
+    let receive = async {
+        for _ in 1..=3000 {
+            next_text(&mut socket).await;
+            let sent: Instant = received.recv().await.unwrap();
+            // The clock of timers ticks in milliseconds.
+            assert!(sent.elapsed() <= flush + Duration::from_millis(2), "{:?}", sent.elapsed());
+        }
+    };
+    tokio::join!(send, receive);
+    connection.close(Closing::now(CloseReason::Kicked));
+    read_all(&mut socket).await;
+    assert_eq!(life.await.unwrap().progress.written, 3000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_forgotten_while_its_writer_goes_to_rest() {
+    for (flush_interval, pipe) in
+        [(Duration::ZERO, 1 << 16), (Duration::from_millis(1), 1 << 16), (Duration::ZERO, 300)]
+    {
+        let config = Config { flush_interval, max_queue_bytes: 1 << 20, ..config() };
+        let Served { connection, client, life, .. } = serve(config, Confirm::Pong, Overflow::CatchUp, pipe);
+        let mut socket = websocket(client).await;
+        let feed = tokio::task::spawn_blocking({
+            let connection = Arc::clone(&connection);
+            move || {
+                let mut step = steps();
+                for seq in 1..=5000 {
+                    while deliver(&connection, seq, 10) == Offer::Full {
+                        std::thread::yield_now();
+                    }
+                    for _ in 0..step() * 50 {
+                        std::hint::spin_loop();
+                    }
+                }
+            }
+        });
+        let all = async {
+            for _ in 1..=5000 {
+                next_text(&mut socket).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("the last events are forgotten");
+        feed.await.unwrap();
+        connection.close(Closing::now(CloseReason::Kicked));
+        read_all(&mut socket).await;
+        life.await.unwrap();
+    }
+}
