@@ -364,19 +364,19 @@ async fn whoever_reads_but_proves_nothing_is_told_where_it_stands_when_its_queue
     assert_eq!((ended.reason, ended.progress.written), (CloseReason::SlowConsumer, 8));
     assert!(got.contains("BACKPRESSURE_LIMIT") && got.contains("max_queue_age"), "{got}");
     assert!(got.contains(r#""code":4100"#) && got.contains(r#""cursor":"000000000000009f:8""#), "{got}");
-    let took = start.elapsed();
-    assert!((Duration::from_secs(5)..=Duration::from_secs(6)).contains(&took), "{took:?}");
+    // It reads slowly, and may: it never answers with a Close of its own, so a `write_timeout` passes.
+    assert_eq!(start.elapsed().as_secs(), 15);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_nothing_is_gone_a_patience_after_its_queue_became_too_old() {
+async fn whoever_reads_nothing_is_gone_a_write_timeout_after_its_queue_became_too_old() {
     let config = Config { write_timeout: Duration::from_secs(60), ..config() };
     let served = serve(config, Confirm::Pong, Overflow::Disconnect, 64);
     let start = Instant::now();
     assert_eq!(deliver(&served.connection, 1, 500), Offer::Queued);
     assert_eq!(deliver(&served.connection, 2, 500), Offer::Queued);
     let ended = served.life.await.unwrap();
-    assert_eq!((ended.reason, start.elapsed().as_secs()), (CloseReason::SlowConsumer, 11));
+    assert_eq!((ended.reason, start.elapsed().as_secs()), (CloseReason::SlowConsumer, 70));
     assert_eq!(served.connection.queue_bytes(), 504, "of the first frame, which was begun; the second was dropped");
     drop(served.client);
 }
