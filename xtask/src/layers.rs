@@ -50,7 +50,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "fanout",
         may_import: &["protocol", "selection", "connections", "ledger"],
-        decides: "the log, the shards, audiences to outboxes, overflow, replay and catch-up; makes `subscribed`, `gap`",
+        decides: "the log, the shards, audiences to outboxes, overflow, replay and catch-up, snapshots; makes `subscribed`, `gap`",
     },
     Layer {
         name: "entry",

@@ -113,6 +113,13 @@ pub struct SnapshotEnd {
     /// How many keys it had.
     #[serde(default)]
     pub count: u64,
+    /// False if keys may be missing, because there are more than the server keeps.
+    #[serde(default = "yes")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// See [`Incoming::Replay`].

@@ -331,8 +331,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 self.stalled = None;
                 self.flushed = now;
                 self.is_busy = had_to_wait;
+                // Once the last words are written, the next round sees that it is over.
                 let is_done = self.writer.is_empty() && self.waiting.oldest.is_none();
-                if is_done { Poll::Pending } else { Poll::Ready(Ok(())) }
+                if is_done && matches!(self.phase, Phase::Open) { Poll::Pending } else { Poll::Ready(Ok(())) }
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
         }
@@ -340,7 +341,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     fn take(&mut self, now: Instant) {
         let flushing = match &self.phase {
-            Phase::Open => self.flush_at(now).is_none(),
+            // While the socket takes nothing, what is queued may still be conflated.
+            Phase::Open => self.stalled.is_none() && self.flush_at(now).is_none(),
             Phase::Closing { flush_until, goodbye, .. } => !goodbye && now < *flush_until,
             Phase::Echoing { .. } => false,
         };

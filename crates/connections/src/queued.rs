@@ -51,6 +51,7 @@ pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
         | Message::Unsubscribed { .. }
         | Message::Replay { .. }
         | Message::Replayed { .. }
+        | Message::SnapshotEnd { .. }
         | Message::Gap(_)
         | Message::Source { .. }
         | Message::Goodbye(_) => true,

@@ -4,11 +4,17 @@ use std::{collections::VecDeque, sync::Arc};
 
 use standpipe_connections::Connection;
 use standpipe_ledger::Tally;
-use standpipe_protocol::{ErrorCode, OnGap, Refusal};
+use standpipe_protocol::{ErrorCode, OnGap, Record, Refusal};
 use standpipe_selection::{Entry, Subscription, Subscriptions};
 use tokio::time::Instant;
 
-use crate::log::Plan;
+use crate::{
+    Log,
+    convoy::Ride,
+    interlude::{Interlude, Snapshot, alone},
+    log::Plan,
+    state::{Place, State},
+};
 
 /// A client of one shard.
 ///
@@ -17,10 +23,11 @@ pub(crate) struct Client {
     pub(crate) connection: Arc<Connection>,
     /// Each with its place in the shard's index.
     pub(crate) subscriptions: Subscriptions<Entry>,
+    conflation: Conflation,
     pub(crate) on_gap: OnGap,
     pub(crate) mode: Mode,
-    /// Replays of later subscriptions that stand before the main cursor moves on.
-    pub(crate) brackets: VecDeque<Bracket>,
+    /// What it is shown before the main cursor moves on.
+    pub(crate) interludes: VecDeque<Interlude>,
     pub(crate) tally: Tally,
     pub(crate) heartbeat_at: Instant,
     /// Something was offered in this turn, and the writer is still to be woken.
@@ -29,10 +36,19 @@ pub(crate) struct Client {
     pub(crate) scheduled: bool,
 }
 
+/// Whether a newer event may take the place of a queued one.
+#[derive(Debug, Clone, Copy)]
+enum Conflation {
+    Never,
+    Always,
+    /// If no subscription that selects it wants every event.
+    BySubscription,
+}
+
 /// How a client is fed.
 ///
 /// ```text
-/// idle ──subscribe──▶ push ◀──── cursor reaches the shard's ──── pull
+/// idle ──subscribe──▶ push ◀──── cursor reaches the shard's ──── pull ◀─▶ ride
 ///   │                  │ ├── does not keep up, `catch_up` ────────▲
 ///   └─subscribe after──┼─┼────────────────────────────────────────┤
 ///                      │ └── does not keep up, `skip` ──▶ skip ───┘ has room: the gap is told
@@ -46,12 +62,14 @@ pub(crate) enum Mode {
     Push,
     /// It reads the log at its own cursor.
     Pull(Reading),
+    /// It reads the log together with others.
+    Ride(Ride),
     /// What matches is counted, and told as a gap once there is room.
     Skip {
         /// The first place that was skipped.
         from: u64,
-        /// How many events matched since.
-        matched: u64,
+        /// How many events matched since, unless the log was quicker than the shard.
+        matched: Option<u64>,
     },
     /// Its end has been decided; nothing is evaluated for it any more. It had come to `position`.
     Ended {
@@ -74,16 +92,6 @@ impl Reading {
     }
 }
 
-/// The replay of one later subscription, between `replay` and `replayed`.
-#[derive(Debug)]
-pub(crate) struct Bracket {
-    pub(crate) id: Option<String>,
-    pub(crate) subscriptions: Subscriptions,
-    pub(crate) reading: Reading,
-    pub(crate) to: u64,
-    pub(crate) begun: bool,
-}
-
 impl Client {
     pub(crate) fn new(
         connection: Arc<Connection>,
@@ -94,9 +102,10 @@ impl Client {
         Self {
             connection,
             subscriptions: Subscriptions::new(max_subscriptions),
+            conflation: Conflation::Never,
             on_gap,
             mode: Mode::Idle,
-            brackets: VecDeque::new(),
+            interludes: VecDeque::new(),
             tally: Tally::default(),
             heartbeat_at,
             touched: false,
@@ -109,6 +118,8 @@ impl Client {
         match &self.mode {
             Mode::Idle | Mode::Push => shard,
             Mode::Pull(reading) => reading.cursor,
+            // The convoy may have come further.
+            Mode::Ride(ride) => ride.from,
             Mode::Skip { from, .. } => from - 1,
             Mode::Ended { position } => *position,
         }
@@ -116,7 +127,7 @@ impl Client {
 
     /// Whether the shard's turns are to read the log for it.
     pub(crate) fn pulls(&self) -> bool {
-        matches!(self.mode, Mode::Pull(_)) || (!self.brackets.is_empty() && !matches!(self.mode, Mode::Ended { .. }))
+        matches!(self.mode, Mode::Pull(_)) || (!self.interludes.is_empty() && !matches!(self.mode, Mode::Ended { .. }))
     }
 }
 
@@ -144,16 +155,64 @@ impl Client {
             .hint("unsubscribe from some, or select many topics by a pattern such as `trades.*`"))
     }
 
+    /// Whether it may ask for one more interlude: each is held until its turn.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED`, telling what to wait for.
+    pub(crate) fn check_interludes(&self) -> Result<(), Refusal> {
+        let (waiting, max) = (self.interludes.len(), self.connection.config().max_subscriptions);
+        if waiting < max {
+            return Ok(());
+        }
+        let message = format!("{waiting} replays and snapshots wait for their turn, at most {max} may");
+        Err(Refusal::new(ErrorCode::LimitExceeded, message).hint("wait for `replayed` or `snapshot_end`"))
+    }
+
+    /// Has the snapshot of `subscriptions` shown as its next interlude but those that wait already.
+    pub(crate) fn show(&mut self, id: Option<&str>, subscriptions: Subscriptions, state: State, until: Instant) {
+        let (pattern, place, count) = (0, Place::Start, 0);
+        let snapshot = Snapshot { id: id.map(str::to_owned), subscriptions, state, pattern, place, count, until };
+        self.interludes.push_back(Interlude::Snapshot(snapshot));
+    }
+
+    /// After a gap: those of its subscriptions that asked for a snapshot get one again.
+    pub(crate) fn show_again(&mut self, log: &dyn Log, until: Instant) {
+        if !self.subscriptions.iter().any(|subscription| subscription.options.snapshot) {
+            return;
+        }
+        let asked = self.subscriptions.iter().filter(|subscription| subscription.options.snapshot);
+        let asked = alone(asked.cloned());
+        // One that waits would show the same, and older.
+        self.interludes
+            .retain(|interlude| !matches!(interlude, Interlude::Snapshot(s) if s.id.is_none() && s.count == 0));
+        self.show(None, asked, log.state(), until);
+    }
+
+    /// Whether all of its subscriptions that select `record` want only the latest of each key.
+    pub(crate) fn conflates(&self, record: &Record) -> bool {
+        match self.conflation {
+            Conflation::Never => false,
+            Conflation::Always => true,
+            Conflation::BySubscription => !self.subscriptions.matches_one(record.view(), |s| !s.options.conflate),
+        }
+    }
+
     /// Its selection has changed.
-    pub(crate) fn forget_plan(&mut self) {
+    pub(crate) fn selection_changed(&mut self) {
+        let conflating = self.subscriptions.iter().filter(|s| s.options.conflate).count();
+        self.conflation = match conflating {
+            0 => Conflation::Never,
+            n if n == self.subscriptions.len() => Conflation::Always,
+            _ => Conflation::BySubscription,
+        };
         if let Mode::Pull(reading) = &mut self.mode {
             reading.plan = None;
         }
     }
 
-    /// The main cursor stays at `position` until all brackets are replayed.
-    pub(crate) fn stand_still(&mut self, position: u64) {
-        if matches!(self.mode, Mode::Push) {
+    /// From `position` on it reads on its own, once its interludes are over. Who reads already, or skips, goes on so.
+    pub(crate) fn read_from(&mut self, position: u64) {
+        if matches!(self.mode, Mode::Idle | Mode::Push) {
             self.mode = Mode::Pull(Reading::behind(position));
         }
     }
@@ -165,7 +224,7 @@ impl Mode {
         match self {
             Self::Idle => "idle",
             Self::Push => "push",
-            Self::Pull(_) => "pull",
+            Self::Pull(_) | Self::Ride(_) => "pull",
             Self::Skip { .. } => "skip",
             Self::Ended { .. } => "ended",
         }

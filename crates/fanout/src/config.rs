@@ -13,4 +13,30 @@ pub struct Config {
     pub max_bytes: usize,
     /// The longest that the log holds an event.
     pub max_age: Duration,
+    /// The most keys whose latest event is held for snapshots.
+    pub max_keys: usize,
+    /// The most memory that these events take, in bytes.
+    pub max_keys_bytes: usize,
+    /// The longest that a client may take to read a snapshot: the state that it reads is held as long.
+    pub snapshot_patience: Duration,
+    /// So many clients of a shard that read the log at the same time read it together. With fewer, an index for them would
+    /// cost more than it saves.
+    pub crowd: usize,
+}
+
+#[cfg(test)]
+impl Config {
+    /// A log for tests: of everything but events there is more than enough.
+    pub(crate) fn of_events(max_events: usize) -> Self {
+        Self {
+            shards: 1,
+            max_events,
+            max_bytes: 1 << 30,
+            max_age: Duration::from_secs(3600),
+            max_keys: 1 << 20,
+            max_keys_bytes: 1 << 30,
+            snapshot_patience: Duration::from_secs(60),
+            crowd: 32,
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Fanout {
         let shards = (0..config.shards.max(1)).map(|_| {
             let (sender, mailbox) = mpsc::channel(MAILBOX);
             let signal = Arc::new(Signal::default());
-            let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal));
+            let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal), config);
             tracker.spawn(guarded(shard.run(cancel.clone()), failed.clone()));
             Mailbox { sender, signal }
         });

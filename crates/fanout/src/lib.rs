@@ -11,8 +11,10 @@
 mod appender;
 mod client;
 mod config;
+mod convoy;
 mod deliver;
 mod fanout;
+mod interlude;
 mod log;
 mod mailbox;
 mod overflow;
@@ -21,6 +23,8 @@ mod report;
 mod resume;
 mod ring;
 mod shard;
+mod snapshot;
+mod state;
 
 pub use config::Config;
 pub use fanout::{Fanout, Mailbox};
@@ -28,6 +32,7 @@ pub use log::{Bounds, Expired, Log, Plan};
 pub use mailbox::{Open, Request, SourceNews, ToShard};
 pub use report::{Counters, DescribedSubscription, Description, Report};
 pub use ring::Ring;
+pub use state::{KeysReport, State};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use standpipe_protocol::{Epoch, Event, Record, Topic};
 use tokio::{sync::watch, time::Instant};
 
+use crate::State;
+
 /// The range of the log: `floor..=head` is held. An empty log has `floor = head + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -72,6 +74,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// The id of the event at this place.
     fn id_at(&self, seq: u64) -> Option<Box<str>>;
+
+    /// The latest event of each key, as of one place that the log has reached.
+    fn state(&self) -> State;
 
     /// Tells the head whenever it moves.
     fn head(&self) -> watch::Receiver<u64>;

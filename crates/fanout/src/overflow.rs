@@ -1,13 +1,12 @@
 //! What follows when an event does not fit into the outbox of a client that is fed by push.
 
-use standpipe_connections::{Closing, Mark};
-use standpipe_protocol::{Gap, GapReason, Message, Overflow};
-use tokio::time::Instant;
-
 use crate::{
     client::{Client, Mode, Reading},
+    pull::Desk,
     report::Counters,
 };
+use standpipe_connections::{Closing, Mark};
+use standpipe_protocol::{Gap, GapReason, Message, Overflow};
 
 /// Applies the client's policy: the event at `seq` matched, and was not taken.
 pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
@@ -19,7 +18,7 @@ pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
             Mode::Ended { position: seq - 1 }
         }
         Overflow::CatchUp => Mode::Pull(Reading::behind(seq - 1)),
-        Overflow::Skip => Mode::Skip { from: seq, matched: 0 },
+        Overflow::Skip => Mode::Skip { from: seq, matched: Some(0) },
     };
     skip(client);
 }
@@ -27,21 +26,22 @@ pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
 /// Counts one more event that a skipping client does not get.
 pub(crate) fn skip(client: &mut Client) {
     if let Mode::Skip { matched, .. } = &mut client.mode {
-        *matched += 1;
+        *matched = matched.map(|matched| matched + 1);
         client.tally.matched += 1;
         client.tally.skipped += 1;
     }
 }
 
 /// Tells a client that skips, and has room again, what it missed up to `shard`, and feeds it again.
-pub(crate) fn end_skip(client: &mut Client, shard: u64, now: Instant, counters: &mut Counters) {
+pub(crate) fn end_skip(client: &mut Client, desk: &mut Desk<'_>) {
     let Mode::Skip { from, matched } = client.mode else { return };
     let reason = GapReason::SlowConsumer;
-    counters.gaps.count(&reason);
-    let gap = Gap { from: Some(from), to: Some(shard), matched: Some(matched), reason };
-    client.connection.tell(&Message::Gap(gap), Mark::Position(shard), now);
+    desk.counters.gaps.count(&reason);
+    let gap = Gap { from: Some(from), to: Some(desk.shard), matched, reason };
+    client.connection.tell(&Message::Gap(gap), Mark::Position(desk.shard), desk.now);
     client.mode = Mode::Push;
-    if !client.brackets.is_empty() {
-        client.stand_still(shard);
+    client.show_again(desk.log, desk.snapshot_until);
+    if !client.interludes.is_empty() {
+        client.read_from(desk.shard);
     }
 }

@@ -9,14 +9,16 @@ use tokio::time::Instant;
 
 use crate::{
     Log,
-    client::{Bracket, Client, Mode, Reading},
+    client::{Client, Mode, Reading},
     deliver::deliver,
+    interlude::{Interlude, Replay},
     log::Expired,
     report::Counters,
+    snapshot,
 };
 
 /// Records read in one step: what one laggard may take before the others have their turn.
-const STEP: usize = 64;
+pub(crate) const STEP: usize = 64;
 
 /// What a step has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,33 +31,44 @@ pub(crate) enum Pulled {
     Done,
 }
 
-/// Reads at most [`STEP`] records for `client`, whose shard stands at `shard`.
-pub(crate) fn step(
-    client: &mut Client,
-    log: &dyn Log,
-    shard: u64,
-    now: Instant,
-    counters: &mut Counters,
-    batch: &mut Vec<Arc<Record>>,
-) -> Pulled {
+/// What a shard lends to a step.
+pub(crate) struct Desk<'a> {
+    pub(crate) log: &'a dyn Log,
+    /// Where the shard stands.
+    pub(crate) shard: u64,
+    pub(crate) now: Instant,
+    /// When a snapshot that begins now must have been read.
+    pub(crate) snapshot_until: Instant,
+    pub(crate) counters: &'a mut Counters,
+    /// Kept between steps for its memory only.
+    pub(crate) batch: &'a mut Vec<Arc<Record>>,
+}
+
+/// Reads at most [`STEP`] records for `client`.
+pub(crate) fn step(client: &mut Client, desk: &mut Desk<'_>) -> Pulled {
     if !client.pulls() {
         return Pulled::Done;
     }
     if !client.connection.want_room(Way::Replay) {
         return Pulled::Waits;
     }
-    if let Some(bracket) = client.brackets.pop_front() {
-        return step_bracket(client, bracket, log, now, counters, batch);
+    match client.interludes.pop_front() {
+        Some(Interlude::Replay(replay)) => step_replay(client, replay, desk),
+        Some(Interlude::Snapshot(snapshot)) => snapshot::step(client, snapshot, desk),
+        None => step_main(client, desk),
     }
+}
+
+fn step_main(client: &mut Client, desk: &mut Desk<'_>) -> Pulled {
     if let Mode::Pull(reading) = &client.mode
-        && reading.cursor > shard
+        && reading.cursor > desk.shard
     {
         // It was fed by a shard that is ahead of this one. Fed with the others now, it would get their past again.
         return Pulled::More;
     }
     let Mode::Pull(mut reading) = std::mem::replace(&mut client.mode, Mode::Push) else { return Pulled::Done };
-    refresh(&mut reading, log, |topic| client.subscriptions.iter().any(|s| s.pattern.matches(topic)));
-    let pulled = advance(client, &mut reading, None, shard, log, now, counters, batch);
+    refresh(&mut reading, desk.shard, desk.log, |topic| client.subscriptions.iter().any(|s| s.pattern.matches(topic)));
+    let pulled = advance(client, &mut reading, None, desk.shard, desk);
     if pulled != Pulled::Done {
         client.mode = Mode::Pull(reading);
     } else if client.connection.is_closing() {
@@ -64,66 +77,62 @@ pub(crate) fn step(
     pulled
 }
 
-fn step_bracket(
-    client: &mut Client,
-    mut bracket: Bracket,
-    log: &dyn Log,
-    now: Instant,
-    counters: &mut Counters,
-    batch: &mut Vec<Arc<Record>>,
-) -> Pulled {
-    if !bracket.begun {
-        let from = bracket.reading.cursor + 1;
-        let replay = Message::Replay { id: bracket.id.as_deref(), from, to: bracket.to };
-        client.connection.tell(&replay, Mark::Control, now);
-        bracket.begun = true;
+fn step_replay(client: &mut Client, mut replay: Replay, desk: &mut Desk<'_>) -> Pulled {
+    let id = replay.id.as_deref();
+    if !replay.begun {
+        let from = replay.reading.cursor + 1;
+        client.connection.tell(&Message::Replay { id, from, to: replay.to }, Mark::Control, desk.now);
+        replay.begun = true;
     }
-    let Bracket { subscriptions, reading, to, .. } = &mut bracket;
-    refresh(reading, log, |topic| subscriptions.iter().any(|s| s.pattern.matches(topic)));
-    let pulled = advance(client, reading, Some(subscriptions), *to, log, now, counters, batch);
+    let Replay { subscriptions, reading, to, .. } = &mut replay;
+    refresh(reading, *to, desk.log, |topic| subscriptions.iter().any(|s| s.pattern.matches(topic)));
+    let pulled = advance(client, reading, Some(subscriptions), *to, desk);
     if pulled != Pulled::Done {
-        client.brackets.push_front(bracket);
+        client.interludes.push_front(Interlude::Replay(replay));
         return pulled;
     }
-    client.connection.tell(&Message::Replayed { id: bracket.id.as_deref() }, Mark::Control, now);
-    // What follows the bracket: the next one, or the main cursor, which stood still.
+    client.connection.tell(&Message::Replayed { id: replay.id.as_deref() }, Mark::Control, desk.now);
+    after_interlude(client)
+}
+
+/// What follows an interlude: the next one, or the main cursor, which stood still.
+pub(crate) fn after_interlude(client: &Client) -> Pulled {
     if client.pulls() { Pulled::More } else { Pulled::Done }
 }
 
-fn refresh(reading: &mut Reading, log: &dyn Log, wanted: impl Fn(&Topic) -> bool) {
-    if reading.plan.as_ref().is_none_or(|plan| log.is_outdated(plan)) {
+/// Makes a plan, unless what is left to read is quickly read without one.
+fn refresh(reading: &mut Reading, to: u64, log: &dyn Log, wanted: impl Fn(&Topic) -> bool) {
+    if to <= reading.cursor + STEP as u64 {
+        reading.plan = None;
+    } else if reading.plan.as_ref().is_none_or(|plan| log.is_outdated(plan)) {
         reading.plan = Some(log.plan(&wanted));
     }
 }
 
 /// Moves `reading` towards `to`. Events are chosen by `only`, or by all of the client's subscriptions.
-#[expect(clippy::too_many_arguments, reason = "the state of one step, borrowed from two owners")]
 fn advance(
     client: &mut Client,
     reading: &mut Reading,
     only: Option<&Subscriptions>,
     to: u64,
-    log: &dyn Log,
-    now: Instant,
-    counters: &mut Counters,
-    batch: &mut Vec<Arc<Record>>,
+    desk: &mut Desk<'_>,
 ) -> Pulled {
-    batch.clear();
-    let up_to = match log.read(reading.plan.as_ref(), reading.cursor, to, STEP, batch) {
+    desk.batch.clear();
+    let up_to = match desk.log.read(reading.plan.as_ref(), reading.cursor, to, STEP, desk.batch) {
         Ok(up_to) => up_to,
         Err(Expired { floor }) => {
-            tell_expired(client, reading, only.is_some(), floor.min(to + 1), now, counters);
+            tell_expired(client, reading, only.is_some(), floor.min(to + 1), desk);
             return Pulled::More;
         }
     };
-    for record in batch.drain(..) {
+    for record in desk.batch.drain(..) {
         let (wanted, mark) = match only {
             Some(subscriptions) => (subscriptions.matches(record.view()), Mark::Replayed),
             None => (client.subscriptions.matches(record.view()), Mark::Event(record.seq)),
         };
         if wanted {
-            match deliver(client, &record, mark, Way::Replay, now) {
-                Offer::Queued | Offer::Superseded => counters.pulled += 1,
+            match deliver(client, &record, mark, Way::Replay, desk.now) {
+                Offer::Queued | Offer::Superseded => desk.counters.pulled += 1,
                 Offer::Full => {
                     reading.cursor = record.seq - 1;
                     return Pulled::Waits;
@@ -141,18 +150,14 @@ fn advance(
 }
 
 /// The log has let go of what was to be read next.
-fn tell_expired(
-    client: &mut Client,
-    reading: &mut Reading,
-    in_bracket: bool,
-    floor: u64,
-    now: Instant,
-    counters: &mut Counters,
-) {
+fn tell_expired(client: &mut Client, reading: &mut Reading, in_replay: bool, floor: u64, desk: &mut Desk<'_>) {
     let reason = GapReason::HistoryExpired;
-    counters.gaps.count(&reason);
+    desk.counters.gaps.count(&reason);
     let gap = Gap { from: Some(reading.cursor + 1), to: Some(floor - 1), matched: None, reason };
-    let mark = if in_bracket { Mark::Control } else { Mark::Position(floor - 1) };
-    client.connection.tell(&Message::Gap(gap), mark, now);
+    let mark = if in_replay { Mark::Control } else { Mark::Position(floor - 1) };
+    client.connection.tell(&Message::Gap(gap), mark, desk.now);
     reading.cursor = floor - 1;
+    if !in_replay {
+        client.show_again(desk.log, desk.snapshot_until);
+    }
 }

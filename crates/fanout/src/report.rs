@@ -61,6 +61,12 @@ pub struct Counters {
     pub dispatched: u64,
     /// Deliveries that were read from the log for one client.
     pub pulled: u64,
+    /// Clients that joined others to read the log with them.
+    pub rides: u64,
+    /// Snapshots that were shown to their end.
+    pub snapshots: u64,
+    /// Keys shown in snapshots.
+    pub shown: u64,
     /// Clients that did not keep up, by what followed.
     pub overflows: CountBy<Overflow>,
     /// Gaps told, by reason.
@@ -103,6 +109,9 @@ impl Report {
         self.totals.merge(&other.totals);
         self.counters.dispatched += other.counters.dispatched;
         self.counters.pulled += other.counters.pulled;
+        self.counters.rides += other.counters.rides;
+        self.counters.snapshots += other.counters.snapshots;
+        self.counters.shown += other.counters.shown;
         self.counters.overflows.merge(&other.counters.overflows);
         self.counters.gaps.merge(&other.counters.gaps);
     }

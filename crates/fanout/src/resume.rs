@@ -58,11 +58,10 @@ mod tests {
     use super::*;
     use crate::{Config, Ring};
     use standpipe_protocol::{Epoch, Event, Json, Topic};
-    use std::time::Duration;
     use tokio::time::Instant;
 
     fn log() -> Ring {
-        let config = Config { shards: 1, max_events: 3, max_bytes: 1 << 20, max_age: Duration::from_secs(60) };
+        let config = Config::of_events(3);
         let ring = Ring::new(Epoch(7), &config);
         let events = (1..=5).map(|n| Event {
             topic: Topic::new("t").unwrap(),

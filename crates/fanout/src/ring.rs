@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     Config,
     log::{Bounds, Expired, Log, Plan},
+    state::{Keys, KeysReport, State},
 };
 
 /// The log of one process.
@@ -29,6 +30,7 @@ pub struct Ring {
     /// The next `seq`; held while events are encoded, so that readers are not held up by that.
     next: Mutex<u64>,
     held: RwLock<Held>,
+    keys: Mutex<Keys>,
     head: watch::Sender<u64>,
 }
 
@@ -64,6 +66,7 @@ impl Ring {
                 ids: HashMap::new(),
                 topics_seen: 0,
             }),
+            keys: Mutex::new(Keys::new(config.max_keys, config.max_keys_bytes)),
             head: watch::Sender::new(0),
         }
     }
@@ -81,6 +84,15 @@ impl Ring {
     /// How many topics it holds events of.
     pub fn topics(&self) -> usize {
         self.held().places.len()
+    }
+
+    /// How many keys it holds the latest event of.
+    pub fn keys(&self) -> KeysReport {
+        self.locked_keys().report()
+    }
+
+    fn locked_keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> std::sync::RwLockReadGuard<'_, Held> {
@@ -197,6 +209,12 @@ impl Log for Ring {
             .collect();
         *next += encoded.len() as u64;
         let head = *next - 1;
+        // Before the log: a state is never behind what a shard has read.
+        let mut keys = self.locked_keys();
+        for (record, _) in &encoded {
+            keys.apply(record);
+        }
+        drop(keys);
         let mut held = self.held_mut();
         for (record, hash) in encoded {
             placed.push(record.seq);
@@ -258,6 +276,10 @@ impl Log for Ring {
         self.held().record(seq).and_then(|record| record.id.clone())
     }
 
+    fn state(&self) -> State {
+        self.locked_keys().state()
+    }
+
     fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
     }
@@ -269,7 +291,9 @@ mod tests {
     use proptest::prelude::*;
     use standpipe_protocol::Json;
 
-    const CONFIG: Config = Config { shards: 1, max_events: 10, max_bytes: 1 << 20, max_age: Duration::from_secs(60) };
+    fn config() -> Config {
+        Config { max_age: Duration::from_secs(60), max_bytes: 1 << 20, ..Config::of_events(10) }
+    }
 
     fn event(topic: &str, id: Option<String>) -> Event {
         Event {
@@ -295,7 +319,7 @@ mod tests {
 
     #[test]
     fn places_are_gapless_and_an_empty_log_has_its_floor_above_its_head() {
-        let ring = ring(&CONFIG);
+        let ring = ring(&config());
         assert_eq!(ring.bounds(), Bounds { floor: 1, head: 0 });
         let mut placed = Vec::new();
         ring.append(vec![event("a", None), event("b", None)], Instant::now(), &mut placed);
@@ -308,7 +332,7 @@ mod tests {
     #[test]
     fn each_bound_trims_and_trimming_leaves_nothing_behind() {
         let now = Instant::now();
-        let ring = ring(&Config { max_events: 3, ..CONFIG });
+        let ring = ring(&Config { max_events: 3, ..config() });
         for n in 0..5 {
             ring.append(vec![event(&format!("t{n}"), Some(format!("id{n}")))], now, &mut Vec::new());
         }
@@ -319,14 +343,14 @@ mod tests {
         ring.trim(now + Duration::from_secs(61));
         assert_eq!(ring.bounds(), Bounds { floor: 6, head: 5 });
         assert_eq!((ring.bytes(), ring.topics(), ring.held().ids.len()), (0, 0, 0));
-        let small = Ring::new(Epoch(1), &Config { max_bytes: 1, ..CONFIG });
+        let small = Ring::new(Epoch(1), &Config { max_bytes: 1, ..config() });
         small.append(vec![event("a", None), event("a", None)], now, &mut Vec::new());
         assert_eq!(small.bounds(), Bounds { floor: 2, head: 2 }, "the last one stays whatever its size");
     }
 
     #[test]
     fn a_plan_knows_when_topics_have_appeared() {
-        let ring = ring(&CONFIG);
+        let ring = ring(&config());
         ring.append(vec![event("a", None), event("b", None)], Instant::now(), &mut Vec::new());
         let plan = ring.plan(&|topic| topic.as_str() == "a");
         assert!(!ring.is_outdated(&plan));
@@ -343,7 +367,7 @@ mod tests {
             topics in prop::collection::vec(0u8..6, 0..80), wanted in prop::collection::vec(any::<bool>(), 6),
             after in 0u64..80, to in 0u64..90, max in 1usize..20, max_events in 1usize..90
         ) {
-            let ring = ring(&Config { max_events, ..CONFIG });
+            let ring = ring(&Config { max_events, ..config() });
             for chunk in topics.chunks(7) {
                 let events = chunk.iter().map(|t| event(&format!("t{t}"), None)).collect();
                 ring.append(events, Instant::now(), &mut Vec::new());

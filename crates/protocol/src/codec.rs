@@ -10,7 +10,7 @@ use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
 use crate::{
-    Command, ErrorCode, Event, Json, Message, Publish, Refusal, Subscribe, Unsubscribe, command::Secret, frame,
+    Command, ErrorCode, Event, Json, Message, Publish, Record, Refusal, Subscribe, Unsubscribe, command::Secret, frame,
     refusal::did_you_mean,
 };
 
@@ -221,12 +221,30 @@ impl<'de> Deserialize<'de> for Unique {
     }
 }
 
+/// How an event begins.
+const EVENT: &str = r#"{"op":"event""#;
+
+/// How an event begins that is shown as the state of its key.
+const SNAPSHOT: &str = r#"{"op":"snapshot""#;
+
+/// The frame that shows an event as the state of its key: the same fields under another `op`.
+pub fn snapshot_frame(record: &Record) -> Bytes {
+    let fields = frame::payload(record.frame()).get(EVENT.len()..).unwrap_or_default();
+    let len = SNAPSHOT.len() + fields.len();
+    let mut out = BytesMut::with_capacity(frame::header_len(len) + len);
+    frame::put_text_header(&mut out, len);
+    out.put_slice(SNAPSHOT.as_bytes());
+    out.put_slice(fields);
+    out.freeze()
+}
+
 /// The frame of one event: encoded once, shared by all who get it.
 ///
 /// Invariant: it ends with the payload and one closing brace ([`crate::Record::data`] relies on it).
 pub fn event_frame(seq: u64, event: &Event) -> Bytes {
     let mut payload = String::with_capacity(128 + event.data.as_str().len());
-    payload.push_str(r#"{"op":"event","seq":"#);
+    payload.push_str(EVENT);
+    payload.push_str(r#","seq":"#);
     push(&mut payload, &seq);
     payload.push_str(r#","topic":"#);
     push(&mut payload, &event.topic);

@@ -50,6 +50,16 @@ pub fn header_len(len: usize) -> usize {
     }
 }
 
+/// The payload of a frame that this module has made.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
 /// Writes the header of a text frame with a payload of `len` bytes.
 pub fn put_text_header(out: &mut impl BufMut, len: usize) {
     put_header(out, TEXT, len);
@@ -98,6 +108,7 @@ mod tests {
             let frame = text(&"x".repeat(len));
             assert_eq!(&frame[..header.len()], header);
             assert_eq!(frame.len(), header_len(len) + len);
+            assert_eq!(payload(&frame).len(), len);
         }
     }
 

@@ -46,6 +46,19 @@ pub enum Message<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
     },
+    /// The end of a snapshot: what came before it with the op `snapshot` is the state of the keys as of `seq`.
+    SnapshotEnd {
+        /// The id of the subscribe command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// The place in the log whose state it is.
+        seq: u64,
+        /// How many keys were shown.
+        count: u64,
+        /// False if keys may be missing, because there are more than the server keeps.
+        #[serde(skip_serializing_if = "is_true")]
+        complete: bool,
+    },
     /// Events that the client would have got are not delivered.
     Gap(Gap),
     /// All that matches up to `cursor` is written before this line, or told as a gap.
@@ -74,6 +87,11 @@ pub enum Message<'a> {
     Error(&'a Refusal),
     /// The last message; a Close frame follows.
     Goodbye(Goodbye),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// See [`Message::Welcome`].

@@ -60,5 +60,5 @@ fn every_example_is_json_and_every_command_is_read() {
             }
         }
     }
-    assert_eq!(commands, 4);
+    assert_eq!(commands, 5);
 }

@@ -27,7 +27,7 @@ pub fn report(file: &Path, problems: &Problems) -> String {
 }
 
 fn summary(file: &Path, settings: &Settings) -> String {
-    let Settings { server, log, client, limits, drain, sources, .. } = settings;
+    let Settings { server, log, snapshot, client, limits, drain, sources, .. } = settings;
     let mut out = format!("{}: valid\n", file.display());
     let mut line = |name: &str, text: String| {
         // Writing to a string cannot fail.
@@ -40,6 +40,7 @@ fn summary(file: &Path, settings: &Settings) -> String {
     }
     let (events, bytes, age) = (log.max_events, size(log.max_bytes), show_duration(log.max_age));
     line("log", format!("up to {events} events, {bytes}, {age}"));
+    line("snapshot", format!("up to {} keys, {}", snapshot.max_keys, size(snapshot.max_bytes)));
     let (count, subscriptions) = (limits.max_connections, limits.bounds.max_subscriptions);
     line(
         "clients",
@@ -97,6 +98,7 @@ mod tests {
               source    feed: wss://feed.example/v1, mapped
               source    in: POST /publish
               log       up to 1000000 events, 256MiB, 15m
+              snapshot  up to 100000 keys, 64MiB
               clients   up to 15000, of each 128 subscriptions and 1MB waiting
               liveness  a ping every 25s, gone after 20s without a receipt
               memory    512MiB for log, outboxes and snapshots; 2 threads

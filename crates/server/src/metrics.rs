@@ -10,7 +10,7 @@ use prometheus::{
     core::{AtomicU64, GenericGauge},
 };
 use standpipe_connections::Registry;
-use standpipe_fanout::{Bounds, Report};
+use standpipe_fanout::{Bounds, KeysReport, Report};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
@@ -32,6 +32,7 @@ pub(crate) struct LogNumbers {
     pub(crate) bytes: usize,
     pub(crate) topics: usize,
     pub(crate) age: Duration,
+    pub(crate) keys: KeysReport,
 }
 
 /// Renders `numbers`.
@@ -75,6 +76,10 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
         counters.dispatched,
     )?;
     page.counter("fanout_pulled_total", "Deliveries read from the log for one client.", counters.pulled)?;
+    let help = "Clients that joined others to read the log with them.";
+    page.counter("fanout_rides_total", help, counters.rides)?;
+    page.counter("fanout_snapshots_total", "Snapshots that were shown to their end.", counters.snapshots)?;
+    page.counter("fanout_snapshot_keys_total", "Keys shown in snapshots.", counters.shown)?;
     let overflows: Vec<_> = counters.overflows.0.iter().map(|(policy, n)| (*policy, *n)).collect();
     page.labelled_counter("fanout_overflows_total", "Clients that did not keep up, by policy.", "policy", &overflows)?;
     let gaps: Vec<_> = counters.gaps.0.iter().map(|(reason, n)| (*reason, *n)).collect();
@@ -96,6 +101,10 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.gauge("log_bytes", "Memory that the log's events take.", log.bytes as u64)?;
     page.gauge("log_topics", "Topics that the log holds events of.", log.topics as u64)?;
     page.gauge("log_age_seconds", "How long the oldest event has been held.", log.age.as_secs())?;
+    page.gauge("snapshot_keys", "Keys whose latest event is held.", log.keys.keys as u64)?;
+    page.gauge("snapshot_bytes", "Memory that their events take; most of it is the log's.", log.keys.bytes as u64)?;
+    let help = "Keys that were forgotten because there were too many.";
+    page.counter("snapshot_keys_forgotten_total", help, log.keys.forgotten)?;
     fill_sources(page, sources)
 }
 
@@ -185,7 +194,13 @@ mod tests {
         let numbers = Numbers {
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
-            log: LogNumbers { bounds: Bounds { floor: 3, head: 9 }, bytes: 1, topics: 2, age: Duration::from_secs(5) },
+            log: LogNumbers {
+                bounds: Bounds { floor: 3, head: 9 },
+                bytes: 1,
+                topics: 2,
+                age: Duration::from_secs(5),
+                keys: KeysReport { keys: 2, bytes: 7, forgotten: 1 },
+            },
             sources: Vec::new(),
             draining: false,
             panics: 0,

@@ -149,7 +149,13 @@ impl Service for Standpipe {
         metrics::render(&Numbers {
             registry: &self.sessions.registry,
             report: fanout.report().await,
-            log: LogNumbers { bounds: log.bounds(), bytes: log.bytes(), topics: log.topics(), age: log.age(now) },
+            log: LogNumbers {
+                bounds: log.bounds(),
+                bytes: log.bytes(),
+                topics: log.topics(),
+                age: log.age(now),
+                keys: log.keys(),
+            },
             sources: self.upstream.statuses(),
             draining: self.draining.is_cancelled(),
             panics: panics::count(),

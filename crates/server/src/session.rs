@@ -7,7 +7,7 @@ use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening,
 use standpipe_entry::{Admitted, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{CloseReason, Command, Confirm, ConnectionId, ErrorCode, Overflow, Refusal, ResumeToken};
-use standpipe_selection::{Bounds, Options, Query, Selection, patterns};
+use standpipe_selection::{Bounds, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
 /// What every session needs: shared, and fixed for the life of the process.
@@ -28,12 +28,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Whether this version can do what a URL asks for.
+    /// Whether a connection can begin as a URL asks for.
     ///
     /// # Errors
-    /// `NOT_AVAILABLE` for what it cannot do; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
+    /// `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
     pub(crate) fn check(&self, query: &Query) -> Result<(), Refusal> {
-        refuse_unavailable(query.selection.as_ref().map(|s| s.options).unwrap_or_default())?;
         let (asked, max) = (query.selection.as_ref().map_or(0, |s| s.patterns.len()), self.bounds.max_subscriptions);
         if asked > max {
             let message = format!("`topics` names {asked}, a connection has at most {max} subscriptions");
@@ -135,7 +134,6 @@ impl Commands for ToShards {
         let request = match command {
             Command::Subscribe(subscribe) => {
                 let selection = Selection::from_command(&subscribe, &self.bounds)?;
-                refuse_unavailable(selection.options).map_err(|refusal| refusal.answering(subscribe.id.as_deref()))?;
                 Request::Subscribe { id: subscribe.id, selection, after: subscribe.after }
             }
             Command::Unsubscribe(unsubscribe) => {
@@ -161,20 +159,6 @@ impl Commands for ToShards {
     fn mailbox(&self) -> &mpsc::Sender<ToShard> {
         &self.mailbox
     }
-}
-
-fn refuse_unavailable(Options { snapshot, conflate }: Options) -> Result<(), Refusal> {
-    if snapshot {
-        return Err(
-            unavailable("`snapshot`: this version keeps no state of keys").hint("after=earliest replays the log")
-        );
-    }
-    if conflate {
-        return Err(
-            unavailable("`conflate`: this version delivers every event").hint("overflow=skip drops what is late")
-        );
-    }
-    Ok(())
 }
 
 fn unavailable(what: &str) -> Refusal {

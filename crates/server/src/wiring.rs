@@ -25,6 +25,10 @@ const CHANGES: usize = 64;
 /// `flush_interval = "auto"`: a client that was written to less than this ago waits for more to be gathered.
 const AUTO_FLUSH: Duration = Duration::from_millis(5);
 
+/// Clients of a shard that read the log at the same time, from which on they read it together: by then an index of what
+/// they want costs less than what each would read in vain.
+const CROWD: usize = 32;
+
 /// Of the drain's deadline, what is left for stopping once the clients are gone.
 const STOPPING: Duration = Duration::from_secs(1);
 
@@ -153,6 +157,10 @@ fn fanout_config(settings: &Settings) -> standpipe_fanout::Config {
         max_events: settings.log.max_events,
         max_bytes: settings.log.max_bytes,
         max_age: settings.log.max_age,
+        max_keys: settings.snapshot.max_keys,
+        max_keys_bytes: settings.snapshot.max_bytes,
+        snapshot_patience: settings.snapshot.patience,
+        crowd: CROWD,
     }
 }
 

@@ -453,3 +453,12 @@ async fn no_event_is_forgotten_while_its_writer_goes_to_rest() {
         life.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_closes_is_answered_and_gone_at_once() {
+    let Served { client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(client).await;
+    let start = Instant::now();
+    socket.close(None).await.unwrap();
+    assert_eq!((life.await.unwrap().reason, start.elapsed()), (CloseReason::ClientGone, Duration::ZERO));
+}

@@ -4,7 +4,7 @@ use standpipe_protocol::ConnectionId;
 
 use super::Shard;
 use crate::{
-    client::Client,
+    client::{Client, Mode},
     report::{DescribedSubscription, Description, Report},
 };
 
@@ -31,11 +31,19 @@ impl Shard {
             confirm: connection.opening.confirm,
             overflow: connection.opening.overflow,
             position: connection.position(),
-            lag: self.log.bounds().head.saturating_sub(client.position(self.cursor)),
+            lag: self.log.bounds().head.saturating_sub(self.position(client)),
             queue_bytes: connection.queue_bytes(),
             last_receipt: connection.last_receipt(),
             unproven: connection.unproven(),
             ledger,
+        }
+    }
+
+    fn position(&self, client: &Client) -> u64 {
+        let position = client.position(self.cursor);
+        match &client.mode {
+            Mode::Ride(ride) => self.convoys.get(ride.convoy).map_or(position, |convoy| convoy.cursor.max(position)),
+            _ => position,
         }
     }
 
@@ -47,7 +55,7 @@ impl Shard {
             report.connections += 1;
             report.subscribed += u64::from(!client.subscriptions.is_empty());
             report.subscriptions += client.subscriptions.len() as u64;
-            report.pulling += u64::from(client.pulls());
+            report.pulling += u64::from(client.pulls() || matches!(client.mode, Mode::Ride(_)));
             report.queue_bytes += client.connection.queue_bytes() as u64;
             let progress = client.connection.progress();
             let mut tally = client.tally;

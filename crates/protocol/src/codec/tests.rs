@@ -13,12 +13,7 @@ fn refusal(text: &str) -> String {
 }
 
 fn payload(frame: &[u8]) -> &str {
-    let header = match frame[1] {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    };
-    std::str::from_utf8(&frame[header..]).unwrap()
+    std::str::from_utf8(crate::frame::payload(frame)).unwrap()
 }
 
 fn event(data: &str) -> Event {
@@ -125,6 +120,9 @@ fn an_event_is_framed_with_its_fields_in_order_and_its_data_untouched() {
     expect![[r#"{"op":"event","seq":1042,"topic":"tweets.btc","key":"a\"b","id":"t:17","ts":1732212345678,"source":"x","data":{"p":0.1000,"n":12345678901234567890123}}"#]]
     .assert_eq(payload(record.frame()));
     assert_eq!(record.data(), r#"{"p":0.1000,"n":12345678901234567890123}"#);
+    let shown = snapshot_frame(&record);
+    let same = payload(&shown).strip_prefix(r#"{"op":"snapshot""#).unwrap();
+    assert_eq!(same, payload(record.frame()).strip_prefix(r#"{"op":"event""#).unwrap());
 }
 
 #[test]
@@ -152,6 +150,8 @@ fn messages_look_as_documented() {
         Message::Unsubscribed { id: None, topics: vec![], seq: 1044 },
         Message::Replay { id: Some("2"), from: 900, to: 1041 },
         Message::Replayed { id: None },
+        Message::SnapshotEnd { id: Some("2"), seq: 1041, count: 12, complete: true },
+        Message::SnapshotEnd { id: None, seq: 1041, count: 0, complete: false },
         Message::Gap(Gap { from: Some(1043), to: Some(1100), matched: Some(12), reason: GapReason::SlowConsumer }),
         Message::Gap(Gap { from: None, to: None, matched: None, reason: GapReason::EpochChanged }),
         Message::Heartbeat { cursor: cursor.clone(), ts: 1_732_212_345_999 },
@@ -175,6 +175,8 @@ fn messages_look_as_documented() {
         {"op":"unsubscribed","topics":[],"seq":1044}
         {"op":"replay","id":"2","from":900,"to":1041}
         {"op":"replayed"}
+        {"op":"snapshot_end","id":"2","seq":1041,"count":12}
+        {"op":"snapshot_end","seq":1041,"count":0,"complete":false}
         {"op":"gap","from":1043,"to":1100,"matched":12,"reason":"slow_consumer"}
         {"op":"gap","from":null,"to":null,"matched":null,"reason":"epoch_changed"}
         {"op":"heartbeat","cursor":"000000000000009f:1200","ts":1732212345999}

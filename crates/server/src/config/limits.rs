@@ -112,6 +112,13 @@ const THEMES: &[Theme] = &[
             Limit(Of("log", "max_events"), FORGOTTEN, Told("`gap` with `history_expired`")),
             Limit(Of("log", "max_bytes"), FORGOTTEN, Told("`gap` with `history_expired`")),
             Limit(Of("log", "max_age"), FORGOTTEN, Told("`gap` with `history_expired`")),
+            Limit(Of("snapshot", "max_keys"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
+            Limit(Of("snapshot", "max_bytes"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
+            Limit(
+                Of("snapshot", "patience"),
+                CLOSED,
+                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
+            ),
         ],
     },
     Theme {
@@ -132,6 +139,7 @@ const REFUSED: &str = "Refused.";
 const CLOSED: &str = "The connection is closed.";
 const NO_ROOM: &str = "Refused before the upgrade, with `Retry-After`.";
 const FORGOTTEN: &str = "The oldest events are forgotten; who resumes from before them is told.";
+const SILENT: &str = "The key that was silent for longest is forgotten.";
 const STREAM: &str = "What comes after it is refused; inputs before it stand.";
 
 /// One table for each theme, with a heading.

@@ -37,7 +37,7 @@ mod values;
 pub use environment::Environment;
 pub use problem::{Problem, Problems};
 pub use quantity::{Size, show_duration};
-pub use valid::{Client, Drain, Flush, Limits, Log, Server};
+pub use valid::{Client, Drain, Flush, Limits, Log, Server, Snapshot};
 
 /// Everything that the server is told: valid, and complete.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct Settings {
     pub server: Server,
     /// How much of the past is kept.
     pub log: Log,
+    /// See [`Snapshot`].
+    pub snapshot: Snapshot,
     /// What every client is owed and owes.
     pub client: Client,
     /// What clients may use.
@@ -95,6 +97,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     reader.refuse_unknown("", root, &names);
     let server = section(root, "server", reader, sections::ServerKeys::read);
     let log = section(root, "log", reader, sections::LogKeys::read);
+    let snapshot = section(root, "snapshot", reader, sections::SnapshotKeys::read);
     let client = section(root, "client", reader, sections::ClientKeys::read);
     let limits = section(root, "limits", reader, sections::LimitKeys::read);
     let drain = section(root, "drain", reader, sections::DrainKeys::read);
@@ -107,8 +110,10 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let server = server.map(|keys| Server::check(keys, reader))?;
     let limit_keys = limits?;
     let limits = Limits::check(&limit_keys);
+    let log = Log::check(&log?, &server, reader);
     Some(Settings {
-        log: Log::check(&log?, &server, reader),
+        snapshot: Snapshot::check(&snapshot?, &log, &server, reader),
+        log,
         client: Client::check(&client?, reader),
         drain: Drain::check(&drain?, reader),
         entry: entry::entry(&server, limits.bounds, &limit_keys, auth?, admin?),

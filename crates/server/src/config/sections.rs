@@ -28,6 +28,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         about: "How far back a client can resume. The first limit that is reached counts.",
         keys: LogKeys::keys,
     },
+    SectionInfo {
+        name: "snapshot",
+        about: "The latest event of each key, for clients that ask for a snapshot.",
+        keys: SnapshotKeys::keys,
+    },
     SectionInfo { name: "client", about: "What every client is owed and owes.", keys: ClientKeys::keys },
     SectionInfo { name: "limits", about: "What clients may use.", keys: LimitKeys::keys },
     SectionInfo {
@@ -54,6 +59,14 @@ section! {
         max_events: NonZeroUsize = 1_000_000, "Events that are kept.";
         max_bytes: Auto<Size> = "auto", "Memory that they may take. `auto`: half of `server.memory`.";
         max_age: Duration = "15m", "How long they are kept.";
+    }
+}
+
+section! {
+    SnapshotKeys {
+        max_keys: NonZeroUsize = 100_000, "Keys whose latest event is kept. A key belongs to its topic; the one that was silent for longest is forgotten.";
+        max_bytes: Auto<Size> = "auto", "Memory that they may take. `auto`: an eighth of `server.memory`.";
+        patience: Duration = "60s", "How long a client may take to read its snapshot: the state that it is shown is held as long.";
     }
 }
 

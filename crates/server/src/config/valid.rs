@@ -10,7 +10,7 @@ use super::{
     memory,
     numbers::in_memory,
     quantity::{Size, show_duration},
-    sections::{ClientKeys, DrainKeys, LimitKeys, LogKeys, ServerKeys},
+    sections::{ClientKeys, DrainKeys, LimitKeys, LogKeys, ServerKeys, SnapshotKeys},
     values::Auto,
 };
 
@@ -34,6 +34,17 @@ pub struct Log {
     pub max_bytes: usize,
     /// Their age.
     pub max_age: Duration,
+}
+
+/// What is kept for snapshots.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Keys.
+    pub max_keys: usize,
+    /// The memory of their events, in bytes.
+    pub max_bytes: usize,
+    /// How long a client may take to read one.
+    pub patience: Duration,
 }
 
 /// What every client is owed and owes.
@@ -134,6 +145,25 @@ impl Log {
             );
         }
         Self { max_events: keys.max_events.get(), max_bytes, max_age: keys.max_age }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn check(keys: &SnapshotKeys, log: &Log, server: &Server, reader: &mut Reader<'_>) -> Self {
+        let max_bytes = match keys.max_bytes {
+            Auto::Auto => server.memory / 8,
+            Auto::Fixed(size) => in_memory(size),
+        };
+        let is_sound = reader.sound(&["snapshot.max_bytes", "log.max_bytes", "server.memory"]);
+        if is_sound && log.max_bytes.saturating_add(max_bytes) > server.memory {
+            let (found, log, all) = (Size(max_bytes as u64), Size(log.max_bytes as u64), Size(server.memory as u64));
+            reader.problem(
+                "snapshot.max_bytes",
+                format!("{found}, with {log} for the log, is more than all of `server.memory`, which is {all}"),
+                "leave room for the outboxes, or write \"auto\"",
+            );
+        }
+        Self { max_keys: keys.max_keys.get(), max_bytes, patience: keys.patience }
     }
 }
 

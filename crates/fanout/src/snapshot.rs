@@ -1,0 +1,74 @@
+//! Shows a client the latest event of each key that it selects, a bounded step at a time.
+//!
+//! All of it is as of one place in the log, whatever happens meanwhile: the main cursor stands at that place or before
+//! it, so everything newer follows.
+
+use standpipe_connections::{Closing, Mark, Offer, Way};
+use standpipe_protocol::{Message, Record, codec};
+use tokio::time::Instant;
+
+use crate::{
+    client::Client,
+    interlude::{Interlude, Snapshot},
+    pull::{Desk, Pulled, STEP, after_interlude},
+    state::Place,
+};
+
+/// Visits at most [`STEP`] keys for `client`.
+pub(crate) fn step(client: &mut Client, mut snapshot: Snapshot, desk: &mut Desk<'_>) -> Pulled {
+    let Some(pattern) = snapshot.subscriptions.iter().nth(snapshot.pattern).map(|s| s.pattern.clone()) else {
+        return end(client, &snapshot, desk);
+    };
+    desk.batch.clear();
+    let next = snapshot.state.read(&pattern, snapshot.place.clone(), STEP, desk.batch);
+    for record in desk.batch.drain(..) {
+        // What an earlier pattern has shown is not shown again.
+        let shown = snapshot.subscriptions.iter().take(snapshot.pattern).any(|s| s.pattern.matches(&record.topic));
+        if !shown && snapshot.subscriptions.matches(record.view()) {
+            match show(client, &record, desk.now) {
+                Offer::Closed => return Pulled::Done,
+                Offer::Full => {
+                    client.interludes.push_front(Interlude::Snapshot(snapshot));
+                    return Pulled::Waits;
+                }
+                Offer::Queued | Offer::Superseded => {
+                    snapshot.count += 1;
+                    desk.counters.shown += 1;
+                }
+            }
+        }
+        snapshot.place = Place::Behind(record);
+    }
+    if next.is_none() {
+        snapshot.pattern += 1;
+    }
+    snapshot.place = next.unwrap_or_default();
+    client.interludes.push_front(Interlude::Snapshot(snapshot));
+    Pulled::More
+}
+
+fn show(client: &mut Client, record: &Record, now: Instant) -> Offer {
+    let offer = client.connection.offer_frame(codec::snapshot_frame(record), Mark::Replayed, Way::Replay, now);
+    if offer == Offer::Queued {
+        client.tally.matched += 1;
+        client.touched = true;
+    }
+    offer
+}
+
+fn end(client: &Client, snapshot: &Snapshot, desk: &mut Desk<'_>) -> Pulled {
+    let Snapshot { id, state, count, .. } = snapshot;
+    let (id, seq, complete) = (id.as_deref(), state.seq, state.complete);
+    client.connection.tell(&Message::SnapshotEnd { id, seq, count: *count, complete }, Mark::Control, desk.now);
+    desk.counters.snapshots += 1;
+    after_interlude(client)
+}
+
+/// Ends a client that does not take its snapshot in time.
+pub(crate) fn expire(client: &Client, now: Instant) {
+    if let Some(Interlude::Snapshot(snapshot)) = client.interludes.front()
+        && snapshot.until <= now
+    {
+        client.connection.close(Closing::slow_consumer("its snapshot was not read within `snapshot.patience`"));
+    }
+}

@@ -1,0 +1,253 @@
+//! A fan-out with its clients: sockets in memory, time that stands still.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use standpipe_connections::{Commands, Connection, Ended, Life, Opening};
+use standpipe_protocol::{
+    After, Command, Confirm, ConnectionId, Epoch, Event, Item, Json, OnGap, Overflow, Refusal, ResumeToken, Subscribe,
+    Topic,
+};
+use standpipe_selection::{Bounds, Options, Params, Selection, patterns};
+use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message as Frame, protocol::Role},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Config, Fanout, Log as _, Open, Request, ToShard};
+
+pub(crate) const BOUNDS: Bounds = Bounds {
+    max_filter_bytes: 1 << 16,
+    max_filter_depth: 16,
+    max_filter_nodes: 256,
+    max_set_values: 1000,
+    max_subscriptions: 4,
+    max_topics_per_command: 100,
+};
+
+pub(crate) fn client_config() -> standpipe_connections::Config {
+    standpipe_connections::Config {
+        max_queue_bytes: 4000,
+        max_queue_age: Duration::from_secs(10),
+        max_unconfirmed_bytes: 1 << 20,
+        max_unconfirmed_frames: 4000,
+        max_frame: 1 << 16,
+        ping_interval: Duration::from_secs(25),
+        pong_timeout: Duration::from_secs(20),
+        heartbeat: Duration::from_secs(15),
+        first_step: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(10),
+        flush_interval: Duration::ZERO,
+        max_subscriptions: BOUNDS.max_subscriptions,
+    }
+}
+
+/// A fan-out with its queue, ended when dropped.
+pub(crate) struct World {
+    pub(crate) fanout: Fanout,
+    pub(crate) items: mpsc::Sender<Item>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    next_id: u64,
+    pub(crate) published: u64,
+}
+
+struct ToShards(mpsc::Sender<ToShard>);
+
+impl Commands for ToShards {
+    type Request = ToShard;
+
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<ToShard, Refusal> {
+        let request = match command {
+            Command::Subscribe(subscribe) => Request::Subscribe {
+                selection: Selection::from_command(&subscribe, &BOUNDS)?,
+                id: subscribe.id,
+                after: subscribe.after,
+            },
+            Command::Unsubscribe(unsubscribe) => Request::Unsubscribe {
+                patterns: patterns(unsubscribe.topics.iter().map(String::as_str), &BOUNDS)?,
+                id: unsubscribe.id,
+                params: Params::new(),
+            },
+            other => panic!("no test sends {other:?}"),
+        };
+        Ok(ToShard::Command { connection: connection.id(), request })
+    }
+
+    fn mailbox(&self) -> &mpsc::Sender<ToShard> {
+        &self.0
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<DuplexStream>,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) life: JoinHandle<Ended>,
+    pub(crate) seen: VecDeque<serde_json::Value>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Ask<'a> {
+    pub(crate) topics: &'a [&'a str],
+    pub(crate) filter: Option<&'a str>,
+    pub(crate) after: Option<String>,
+    pub(crate) overflow: Overflow,
+    pub(crate) on_gap: OnGap,
+    pub(crate) options: Options,
+}
+
+pub(crate) const ASK: Ask<'static> = Ask {
+    topics: &[">"],
+    filter: None,
+    after: None,
+    overflow: Overflow::Disconnect,
+    on_gap: OnGap::Continue,
+    options: Options { snapshot: false, conflate: false },
+};
+
+impl World {
+    pub(crate) fn new(shards: usize, max_events: usize) -> Self {
+        Self::with(&Config { shards, ..Config::of_events(max_events) })
+    }
+
+    pub(crate) fn with(config: &Config) -> Self {
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let (fanout, items) = Fanout::start(config, Epoch(0x9f), &tracker, &cancel);
+        Self { fanout, items, tracker, cancel, next_id: 1000, published: 0 }
+    }
+
+    pub(crate) async fn publish(&mut self, topic: &str, data: &str) {
+        self.published += 1;
+        self.items.send(Self::event(topic, data, self.published).into()).await.unwrap();
+    }
+
+    /// An event about `key`. It has no id.
+    pub(crate) async fn publish_key(&mut self, topic: &str, key: &str, data: &str) {
+        self.published += 1;
+        let event = Event { key: Some(key.into()), id: None, ..Self::event(topic, data, 0) };
+        self.items.send(event.into()).await.unwrap();
+    }
+
+    /// Waits until all that was published is in the log, and the shards have read it.
+    pub(crate) async fn settle(&self) {
+        while self.fanout.log().bounds().head < self.published || self.fanout.report().await.lag > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn event(topic: &str, data: &str, n: u64) -> Event {
+        Event {
+            topic: Topic::new(topic).unwrap(),
+            key: None,
+            id: Some(format!("e{n}").into()),
+            ts: None,
+            n: None,
+            source: "s".into(),
+            data: Json::parse(data).unwrap(),
+        }
+    }
+
+    /// Connects as a URL with these parameters would. A pipe of `pipe` bytes stands for the network.
+    pub(crate) async fn connect(&mut self, ask: &Ask<'_>, pipe: usize) -> Client {
+        self.next_id += 1;
+        let opening = Opening {
+            id: ConnectionId(self.next_id),
+            resume: ResumeToken(1),
+            peer: ([127, 0, 0, 1], 1).into(),
+            since: 0,
+            epoch: Epoch(0x9f),
+            confirm: Confirm::Pong,
+            overflow: ask.overflow,
+        };
+        let mailbox = self.fanout.shard(opening.id).unwrap().clone();
+        let connection = Arc::new(Connection::new(opening, Arc::new(client_config()), mailbox.signal));
+        let selection = (!ask.topics.is_empty()).then(|| {
+            let subscribe = Subscribe {
+                id: None,
+                topics: ask.topics.iter().map(|topic| (*topic).to_owned()).collect(),
+                filter: ask.filter.map(|filter| Json::parse(filter).unwrap()),
+                params: Params::new(),
+                after: None,
+                snapshot: ask.options.snapshot,
+                conflate: ask.options.conflate,
+            };
+            Selection::from_command(&subscribe, &BOUNDS).unwrap()
+        });
+        let after = ask.after.as_ref().map(|after| after.parse::<After>().unwrap());
+        let open = Open { connection: Arc::clone(&connection), selection, after, on_gap: ask.on_gap };
+        mailbox.sender.send(ToShard::Open(Box::new(open))).await.unwrap();
+        let (server, client) = tokio::io::duplex(pipe);
+        let life = Life::new(server, b"", Arc::clone(&connection), ToShards(mailbox.sender.clone()));
+        let id = connection.id();
+        let life = self.tracker.spawn(async move {
+            let ended = life.await;
+            let _ = mailbox.sender.send(ToShard::Closed { connection: id, ended }).await;
+            ended
+        });
+        let socket = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        Client { socket, connection, life, seen: VecDeque::new() }
+    }
+
+    /// The sums once every connection has ended: they must balance.
+    pub(crate) async fn end(self) -> crate::Report {
+        let report = self.fanout.report().await;
+        assert_eq!(report.totals.difference, 0, "{report:?}");
+        let t = report.totals.tally;
+        assert_eq!(t.matched, t.confirmed + t.conflated + t.skipped + t.unconfirmed + t.in_flight, "{report:?}");
+        self.cancel.cancel();
+        drop(self.items);
+        self.tracker.close();
+        self.tracker.wait().await;
+        report
+    }
+}
+
+impl Client {
+    pub(crate) async fn next(&mut self) -> Option<serde_json::Value> {
+        if let Some(seen) = self.seen.pop_front() {
+            return Some(seen);
+        }
+        while let Some(frame) = self.socket.next().await {
+            match frame.ok()? {
+                Frame::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                Frame::Close(close) => {
+                    let code = close.map(|close| u16::from(close.code));
+                    return Some(serde_json::json!({"op": "close", "code": code}));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The next message of this kind; those before it are dropped.
+    pub(crate) async fn next_op(&mut self, op: &str) -> serde_json::Value {
+        loop {
+            let message = self.next().await.unwrap_or_else(|| panic!("the stream ended before `{op}`"));
+            if message["op"] == op {
+                return message;
+            }
+        }
+    }
+
+    /// The events up to the one with this seq.
+    pub(crate) async fn events_to(&mut self, seq: u64) -> Vec<u64> {
+        let mut got = Vec::new();
+        while got.last() != Some(&seq) {
+            got.push(self.next_op("event").await["seq"].as_u64().unwrap());
+        }
+        got
+    }
+
+    pub(crate) async fn send(&mut self, command: serde_json::Value) {
+        self.socket.send(Frame::text(command.to_string())).await.unwrap();
+    }
+
+    pub(crate) async fn leave(mut self) -> Ended {
+        let _ = self.socket.close(None).await;
+        while self.next().await.is_some() {}
+        self.life.await.unwrap()
+    }
+}
