@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "the helpers of tests, which fail the test")]
 
 mod config;
+mod conflate;
 mod crowd;
 mod deliver;
 mod demo;
@@ -13,6 +14,7 @@ mod liveness;
 mod resume;
 mod selection;
 mod slow;
+mod snapshot;
 mod storm;
 mod story;
 mod subscribe;
