@@ -61,6 +61,26 @@ async fn tail_prints_what_was_selected_and_is_told_goodbye() {
 }
 
 #[tokio::test]
+async fn tail_begins_with_the_latest_ticker_of_each_pair() {
+    let server = Server::demo().await;
+    standpipe_tests::eventually("a ticker of each pair", PATIENCE, async || {
+        let keys = server.metrics().await.count("standpipe_snapshot_keys");
+        // Trades of the six pairs, and tickers.
+        if keys == 12 { Ok(()) } else { Err(keys) }
+    })
+    .await;
+    let url = server.url("/ws");
+    let options = ["--topics", "tickers.*", "--snapshot", "--conflate", "--json", "--count", "1"];
+    let mut tail = Process::start("tail", standpipe().arg("tail").arg(&url).args(options));
+    assert!(tail.exit_within(PATIENCE).await.success());
+    let lines: Vec<Value> = tail.stdout().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let ops: Vec<_> = lines.iter().map(|line| line["op"].as_str().expect("an op")).collect();
+    assert_eq!(ops, ["snapshot", "snapshot", "snapshot", "snapshot", "snapshot", "snapshot", "event"]);
+    let notes = tail.stderr().join("\n");
+    assert!(notes.contains("snapshot: 6 keys, as of seq "), "{notes}");
+}
+
+#[tokio::test]
 async fn the_printed_lines_name_what_can_be_opened() {
     let server = Server::demo().await;
     let printed = standpipe_tests::eventually("the lines to paste", PATIENCE, async || {

@@ -66,7 +66,16 @@ impl Address {
 
     /// Whether the query asks for conflation, under which a client orders its cursor differently.
     pub fn conflates(&self) -> bool {
-        self.url.query_pairs().any(|(name, value)| name == "conflate" && value != "0")
+        self.says("conflate")
+    }
+
+    /// Whether the query asks for a snapshot, which what can be resumed does not bring.
+    pub fn asks_for_snapshot(&self) -> bool {
+        self.says("snapshot")
+    }
+
+    fn says(&self, parameter: &str) -> bool {
+        self.url.query_pairs().any(|(name, value)| name == parameter && value != "0")
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     Config, Connector, Dial, Error, Incoming, Reconnect, Request, Session, Update, Welcome,
     connect::connect,
     message::{Answer, Resume as Secret},
-    resume::{Handing, Resume, UrlSelects},
+    resume::{Handing, Resume, UrlBegins, UrlSelects},
     retry::Backoff,
     update::Connected,
 };
@@ -73,9 +73,10 @@ impl<D: Dial> Client<D> {
             (true, false) => UrlSelects::Events,
             (true, true) => UrlSelects::Conflated,
         };
+        let begins = if request.asks_for_snapshot() { UrlBegins::WithSnapshot } else { UrlBegins::WithNext };
         Ok(Self {
             dial: Arc::new(dial),
-            resume: Resume::new(selects, request.after.clone()),
+            resume: Resume::new(selects, begins, request.after.clone()),
             backoff: Backoff::new(config.retry),
             state: State::Waiting(Instant::now()),
             secret: None,
@@ -207,7 +208,10 @@ impl<D: Dial> Client<D> {
                 self.backoff.progressed();
                 Update::Snapshot(event)
             }
-            Incoming::SnapshotEnd(end) => Update::SnapshotEnd(end),
+            Incoming::SnapshotEnd(end) => {
+                self.resume.snapshot_end(end.id.as_deref());
+                Update::SnapshotEnd(end)
+            }
             Incoming::Subscribed(boundary) => {
                 self.resume.subscribed(boundary.id.as_deref(), boundary.seq);
                 Update::Subscribed(boundary)
@@ -227,7 +231,10 @@ impl<D: Dial> Client<D> {
                 }
                 Update::Refused(refusal)
             }
-            Incoming::Gap(gap) => Update::Gap(gap),
+            Incoming::Gap(gap) => {
+                self.resume.gap();
+                Update::Gap(gap)
+            }
             Incoming::Source(source) => Update::Source(source),
             Incoming::Pong(Answer { id }) => Update::Pong { id },
             // A goodbye comes as the end of the session; a second welcome and what is unknown say nothing.

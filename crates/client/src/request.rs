@@ -101,6 +101,11 @@ impl Request {
         self.selection.conflate || self.address.conflates()
     }
 
+    /// Whether the URL asks for a snapshot.
+    pub fn asks_for_snapshot(&self) -> bool {
+        self.selection.snapshot || self.address.asks_for_snapshot()
+    }
+
     /// The URL of one connection. `resume` is the secret of the connection before it.
     pub fn url(&self, after: Option<&After>, resume: Option<&str>) -> Url {
         let mut query = self.address.url().query().unwrap_or_default().to_owned();

@@ -4,7 +4,8 @@
 //! The resumable cursor is the last event outside brackets, or the last cursor that a `heartbeat` or `goodbye` told,
 //! whichever is later; with conflation, where order holds per key only, the latter alone. Inside a bracket (`replay` …
 //! `replayed`) the main cursor stands still, events may repeat what another subscription had, and who is cut there asks
-//! for the old place again.
+//! for the old place again. A place that can be resumed brings no snapshot: who is cut within a first snapshot begins anew,
+//! who is cut within one that follows a gap asks for the place before that gap.
 //!
 //! [`Resume`] is told what happens and answers what follows; [`crate::client`] carries it between it and the socket.
 
@@ -26,6 +27,15 @@ pub enum UrlSelects {
     Conflated,
 }
 
+/// How the delivery of what the URL selects begins where no place was asked for, and goes on behind a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlBegins {
+    /// With the next event.
+    WithNext,
+    /// With a snapshot.
+    WithSnapshot,
+}
+
 /// Whether the application gets an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handing {
@@ -39,6 +49,8 @@ pub enum Handing {
 #[derive(Debug)]
 pub struct Resume {
     url: UrlSelects,
+    begins: UrlBegins,
+    awaits: Awaits,
     /// The main cursor; `None` while it stands at the head, because nothing was delivered so far.
     main: Option<After>,
     wanted: Wanted,
@@ -54,6 +66,17 @@ pub struct Resume {
 
 /// The longest event id that is put into a cursor, in bytes: a server reads no cursor of more than 1024.
 const MAX_ID_BYTES: usize = 960;
+
+/// The snapshot that the main line may have to bring before its cursor is worth anything. An event of the main line
+/// proves that none is on its way: snapshots come before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaits {
+    Nothing,
+    /// The first of what the URL selects: who is cut begins anew.
+    First,
+    /// One that follows a gap: until it was shown, the place before the gap is the one to resume.
+    Again,
+}
 
 /// The main line of the present connection.
 ///
@@ -73,10 +96,12 @@ enum Line {
 
 impl Resume {
     /// A client that was never connected. `after` is where the delivery of what the URL selects begins.
-    pub fn new(url: UrlSelects, after: Option<After>) -> Self {
+    pub fn new(url: UrlSelects, begins: UrlBegins, after: Option<After>) -> Self {
         let main = after.filter(|_| url != UrlSelects::Nothing);
         Self {
             url,
+            begins,
+            awaits: Awaits::Nothing,
             main,
             wanted: Wanted::default(),
             seen: Seen::default(),
@@ -89,12 +114,12 @@ impl Resume {
 
     /// Where the client would resume.
     pub fn cursor(&self) -> Option<&After> {
-        self.main.as_ref()
+        self.main.as_ref().filter(|_| self.awaits != Awaits::First)
     }
 
     /// What `after` in the next URL says.
     pub fn url_after(&self) -> Option<&After> {
-        self.main.as_ref().filter(|_| self.url != UrlSelects::Nothing)
+        self.cursor().filter(|_| self.url != UrlSelects::Nothing)
     }
 
     /// A connection is open, on the log `epoch`. Returns the commands to say on it.
@@ -103,6 +128,9 @@ impl Resume {
             self.seen.clear();
         }
         self.line = Line::Idle;
+        if std::mem::replace(&mut self.awaits, Awaits::Nothing) == Awaits::First {
+            self.main = None;
+        }
         self.conflated = self.url == UrlSelects::Conflated || self.wanted.conflates();
         self.wanted.again(self.main.as_ref())
     }
@@ -132,6 +160,9 @@ impl Resume {
                 Some(id) => self.wanted.place_of(id).cloned(),
                 None => self.main.take(),
             };
+            if id.is_none() && place.is_none() && self.begins == UrlBegins::WithSnapshot {
+                self.awaits = Awaits::First;
+            }
             // Nobody said where to begin, so this is the first place that the client knows.
             self.main = place.or_else(|| self.here(seq, None).map(After::Cursor));
             self.line = Line::Moving;
@@ -159,8 +190,29 @@ impl Resume {
         }
     }
 
+    /// Events are missing. If anything asked for snapshots, one follows; that a gap was one of a bracket, behind which none
+    /// does, shows with the next event.
+    pub fn gap(&mut self) {
+        let by_url = self.url != UrlSelects::Nothing && self.begins == UrlBegins::WithSnapshot;
+        if self.line == Line::Moving && self.awaits == Awaits::Nothing && (by_url || self.wanted.asks_for_snapshot()) {
+            self.awaits = Awaits::Again;
+        }
+    }
+
+    /// A snapshot is complete. `id` is that of the command that it answers, if it answers one.
+    pub fn snapshot_end(&mut self, id: Option<&str>) {
+        let answers_a_first = id.is_some_and(|id| self.wanted.shown(id));
+        if !answers_a_first {
+            self.awaits = Awaits::Nothing;
+        }
+    }
+
     /// An event came. Tells whether the application gets it.
     pub fn event(&mut self, seq: u64, id: Option<&str>) -> Handing {
+        if self.line == Line::Moving {
+            self.awaits = Awaits::Nothing;
+            self.wanted.all_shown();
+        }
         let here = self.here(seq, id);
         if self.line != Line::Standing {
             if !self.is_later(here.as_ref()) {
@@ -175,6 +227,10 @@ impl Resume {
 
     /// `heartbeat` or `goodbye` told a cursor: all that matches up to there was written before it.
     pub fn told(&mut self, mut cursor: Cursor) {
+        // A place behind a snapshot that was not shown to its end would leave the application without it.
+        if self.awaits != Awaits::Nothing {
+            return;
+        }
         // Before anything is selected, nothing matches: the place says nothing about what will be selected again.
         if self.line == Line::Idle || Some(cursor.epoch) != self.epoch || !self.is_later(Some(&cursor)) {
             return;

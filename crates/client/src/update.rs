@@ -24,11 +24,11 @@ pub enum Update {
     },
     /// An event, which the application did not have before.
     Event(Event),
-    /// Events that the application would have got will not come.
+    /// Events that the application would have got will not come. If it asked for snapshots, one follows.
     Gap(Gap),
-    /// The latest event of a key.
+    /// The latest event of a key. Events that came earlier may be newer: the greater `seq` of a key is right.
     Snapshot(Event),
-    /// The snapshot is complete.
+    /// The snapshot was shown to its end. One that was cut is shown anew on the next connection.
     SnapshotEnd(SnapshotEnd),
     /// A source changed its state.
     Source(Source),

@@ -15,6 +15,8 @@ use standpipe_protocol::{After, Json, Subscribe, Unsubscribe};
 pub(crate) struct Wanted {
     entries: Vec<Entry>,
     ids: u64,
+    /// Whether the first snapshot of any of them may be on its way.
+    shows: bool,
 }
 
 /// How a command that the server took is delivered.
@@ -48,12 +50,12 @@ struct Terms {
 /// Where the delivery of a subscription goes on.
 ///
 /// ```text
-/// subscribe without `after`:  Head ──taken──▶ Main ──reconnect──▶ Own(main cursor)
+/// subscribe without `after`:  Head ──taken, its snapshot was shown──▶ Main ──reconnect──▶ Own(main cursor)
 ///                with `after`: Own ──started the main line, or bracket closed──▶ Main
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum From {
-    /// At the head.
+    /// At the head. Who is cut within a first snapshot begins there again: what can be resumed brings none.
     Head,
     /// Behind a place of its own: who is cut inside a bracket subscribes with the old place again.
     Own(After),
@@ -65,6 +67,11 @@ impl Wanted {
     /// Whether any of them lets the server replace queued events.
     pub(crate) fn conflates(&self) -> bool {
         self.entries.iter().any(|entry| entry.terms.conflate)
+    }
+
+    /// Whether any of them is to be shown the state again behind a gap.
+    pub(crate) fn asks_for_snapshot(&self) -> bool {
+        self.entries.iter().any(|entry| entry.terms.snapshot)
     }
 
     /// Adds what `subscribe` asks for, and returns it with an id.
@@ -101,19 +108,36 @@ impl Wanted {
     pub(crate) fn taken(&mut self, id: &str, delivery: Delivery) {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_of(id)) {
             entry.taken = true;
-            if delivery == Delivery::StartsMain || entry.from == From::Head {
-                entry.from = From::Main;
-                entry.command = None;
+            if entry.terms.snapshot && entry.from == From::Head {
+                self.shows = true;
+            } else if delivery == Delivery::StartsMain || entry.from == From::Head {
+                entry.join_main();
             }
         }
         self.forget_replaced();
     }
 
+    /// The snapshot that answers the command `id` is complete. Whether it was awaited.
+    pub(crate) fn shown(&mut self, id: &str) -> bool {
+        let mut awaited = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_of(id) && entry.is_shown()) {
+            awaited = true;
+            entry.join_main();
+        }
+        awaited
+    }
+
+    /// An event of the main line came: no snapshot is on its way any more.
+    pub(crate) fn all_shown(&mut self) {
+        if std::mem::take(&mut self.shows) {
+            self.entries.iter_mut().filter(|entry| entry.is_shown()).for_each(Entry::join_main);
+        }
+    }
+
     /// The bracket of the command `id` is closed.
     pub(crate) fn caught_up(&mut self, id: &str) {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_of(id)) {
-            entry.from = From::Main;
-            entry.command = None;
+            entry.join_main();
         }
     }
 
@@ -174,6 +198,16 @@ impl Wanted {
 impl Entry {
     fn is_of(&self, id: &str) -> bool {
         self.command.as_deref() == Some(id)
+    }
+
+    /// Whether its first snapshot may be on its way.
+    fn is_shown(&self) -> bool {
+        self.taken && self.terms.snapshot && self.from == From::Head
+    }
+
+    fn join_main(&mut self) {
+        self.from = From::Main;
+        self.command = None;
     }
 
     /// Whether the server takes both for one subscription.

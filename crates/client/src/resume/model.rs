@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
+use standpipe_protocol::Json;
 
 use super::*;
 
@@ -124,7 +125,12 @@ struct Client {
 
 impl Client {
     fn new(url: UrlSelects, after: Option<After>) -> Self {
-        Self { resume: Resume::new(url, after), got: vec![], asked: BTreeMap::new(), promised: vec![] }
+        Self {
+            resume: Resume::new(url, UrlBegins::WithNext, after),
+            got: vec![],
+            asked: BTreeMap::new(),
+            promised: vec![],
+        }
     }
 
     fn read(&mut self, message: Message) {
@@ -199,8 +205,9 @@ fn run(client: &mut Client, server: &mut Server, url: Option<u8>, ops: Vec<Op>) 
             Op::Subscribe { topic, terms, earliest } => {
                 let after = earliest.then_some(After::Earliest);
                 let topics = vec![topic.to_string()];
+                let filter = terms.then(|| Json::parse("{}").unwrap());
                 let params = BTreeMap::new();
-                let new = Subscribe { id: None, topics, filter: None, params, after, snapshot: terms, conflate: false };
+                let new = Subscribe { id: None, topics, filter, params, after, snapshot: false, conflate: false };
                 let command = client.resume.subscribe(new);
                 let id = command.id.clone().unwrap();
                 if earliest {

@@ -18,8 +18,13 @@ enum Told {
     Replay,
     Replayed(usize),
     Heartbeat(&'static str),
+    Gap,
+    /// The end of a snapshot that answers no command.
+    Shown,
+    /// The end of the one that answers the n-th command of this connection, from 0.
+    ShownTo(usize),
 }
-use Told::{Event, Heartbeat, Named, Repeat, Replay, Replayed, Subscribed, Taken};
+use Told::{Event, Gap, Heartbeat, Named, Repeat, Replay, Replayed, Shown, ShownTo, Subscribed, Taken};
 
 /// Opens a connection on `epoch`, tells all of it, and returns what was said at its beginning.
 fn connection(resume: &mut Resume, epoch: Epoch, told: &[Told]) -> Vec<String> {
@@ -35,6 +40,9 @@ fn connection(resume: &mut Resume, epoch: Epoch, told: &[Told]) -> Vec<String> {
             Replay => resume.replay(),
             Replayed(n) => resume.replayed(id(*n)),
             Heartbeat(cursor) => resume.told(cursor.parse().unwrap()),
+            Gap => resume.gap(),
+            Shown => resume.snapshot_end(None),
+            ShownTo(n) => resume.snapshot_end(id(*n)),
         }
     }
     let after = |command: &Subscribe| command.after.as_ref().map_or("head".into(), ToString::to_string);
@@ -46,11 +54,11 @@ fn cursor(resume: &Resume) -> String {
 }
 
 fn by_url(after: Option<&str>) -> Resume {
-    Resume::new(UrlSelects::Events, after.map(|after| after.parse().unwrap()))
+    Resume::new(UrlSelects::Events, UrlBegins::WithNext, after.map(|after| after.parse().unwrap()))
 }
 
 fn by_commands() -> Resume {
-    Resume::new(UrlSelects::Nothing, None)
+    Resume::new(UrlSelects::Nothing, UrlBegins::WithNext, None)
 }
 
 fn subscribe(topic: &str, after: Option<&str>) -> Subscribe {
@@ -136,7 +144,7 @@ fn an_id_too_long_for_a_cursor_is_left_out() {
 
 #[test]
 fn under_conflation_only_what_is_told_moves_the_cursor() {
-    let mut resume = Resume::new(UrlSelects::Conflated, None);
+    let mut resume = Resume::new(UrlSelects::Conflated, UrlBegins::WithNext, None);
     let told =
         [Subscribed(7), Event(15), Event(11), Repeat(15), Heartbeat("00000000000000aa:12"), Repeat(12), Event(16)];
     connection(&mut resume, EPOCH, &told);
@@ -229,4 +237,65 @@ fn a_refused_command_is_not_said_again() {
     let id = resume.subscribe(subscribe("b", None)).id.unwrap();
     resume.refused(&id);
     assert_eq!(connection(&mut resume, EPOCH, &[]), ["a after head"]);
+}
+
+#[test]
+fn within_a_snapshot_by_url_there_is_no_place_to_resume() {
+    for (after, told, url_after) in [
+        // Cut before or within the first one: it begins anew.
+        (None, &[Subscribed(7)][..], "head"),
+        (None, &[Subscribed(7), Heartbeat("00000000000000aa:9")], "head"),
+        (None, &[Subscribed(7), Shown], "00000000000000aa:7"),
+        (None, &[Subscribed(7), Shown, Heartbeat("00000000000000aa:9")], "00000000000000aa:9"),
+        (None, &[Subscribed(7), Shown, Event(8)], "00000000000000aa:8"),
+        // What can be resumed brings none.
+        (Some("00000000000000aa:3"), &[Subscribed(7), Heartbeat("00000000000000aa:9")], "00000000000000aa:9"),
+        (Some("00000000000000aa:3"), &[Subscribed(7), Event(5)], "00000000000000aa:5"),
+        // Behind a gap one follows, and until it was shown the place before the gap is the one to ask for.
+        (Some("00000000000000aa:3"), &[Subscribed(7), Gap], "00000000000000aa:3"),
+        (Some("00000000000000aa:3"), &[Subscribed(7), Gap, Heartbeat("00000000000000aa:9")], "00000000000000aa:3"),
+        (
+            Some("00000000000000aa:3"),
+            &[Subscribed(7), Gap, Shown, Heartbeat("00000000000000aa:9")],
+            "00000000000000aa:9",
+        ),
+        (None, &[Subscribed(7), Shown, Event(8), Gap, Heartbeat("00000000000000aa:20")], "00000000000000aa:8"),
+        (None, &[Subscribed(7), Shown, Event(8), Gap, Shown, Event(21)], "00000000000000aa:21"),
+        (Some("00000000000000bb:3"), &[Subscribed(7), Gap, Heartbeat("00000000000000aa:9")], "00000000000000bb:3"),
+    ] {
+        let after = after.map(|after| after.parse().unwrap());
+        let mut resume = Resume::new(UrlSelects::Events, UrlBegins::WithSnapshot, after);
+        connection(&mut resume, EPOCH, told);
+        assert_eq!(resume.url_after().map_or("head".into(), ToString::to_string), url_after);
+        assert_eq!(cursor(&resume), url_after);
+    }
+}
+
+#[test]
+fn a_first_snapshot_that_was_cut_is_shown_anew_from_the_place_of_the_new_connection() {
+    let mut resume = Resume::new(UrlSelects::Events, UrlBegins::WithSnapshot, None);
+    connection(&mut resume, EPOCH, &[Subscribed(7)]);
+    connection(&mut resume, EPOCH, &[Subscribed(30), Shown]);
+    assert_eq!(cursor(&resume), "00000000000000aa:30");
+}
+
+#[test]
+fn a_command_is_said_without_a_place_until_its_snapshot_was_shown() {
+    let mut resume = by_commands();
+    resume.subscribe(subscribe("a", None));
+    resume.subscribe(snapshot("b", None));
+    connection(&mut resume, EPOCH, &[Taken(0, 7), Event(8), Taken(1, 8)]);
+    let said = connection(&mut resume, EPOCH, &[Taken(0, 9), Taken(1, 9), ShownTo(1)]);
+    assert_eq!(said, ["a after 00000000000000aa:8", "b after head"]);
+    let said = connection(&mut resume, EPOCH, &[]);
+    assert_eq!(said, ["a after 00000000000000aa:8", "b after 00000000000000aa:8"]);
+}
+
+#[test]
+fn an_event_of_the_main_line_says_that_the_snapshot_is_over() {
+    let mut resume = by_commands();
+    resume.subscribe(snapshot("a", None));
+    connection(&mut resume, EPOCH, &[Taken(0, 7)]);
+    assert_eq!(connection(&mut resume, EPOCH, &[Taken(0, 9), Event(10)]), ["a after head"]);
+    assert_eq!(connection(&mut resume, EPOCH, &[]), ["a after 00000000000000aa:10"]);
 }

@@ -1,8 +1,9 @@
 //! What is asked for after a connection was lost, and that nothing comes twice or is missed in silence.
 
+use standpipe_client::Client;
 use tokio::join;
 
-use crate::support::{EPOCH, Server, until};
+use crate::support::{EPOCH, Server, config, until};
 
 #[tokio::test]
 async fn a_client_that_was_cut_goes_on_behind_its_last_event() {
@@ -94,6 +95,42 @@ async fn a_gap_is_told() {
         peer.events([9]).await;
     });
     assert_eq!(told, "connected gap Some(3)-Some(8): slow_consumer kraken stale 9");
+}
+
+#[tokio::test]
+async fn a_client_that_was_cut_within_a_snapshot_is_shown_a_new_one() {
+    let server = Server::new().await;
+    let mut request = server.request(&["a"]);
+    request.selection.snapshot = true;
+    let mut client = Client::new(request, config()).unwrap();
+    let state =
+        |seq: u64| format!(r#"{{"op":"snapshot","seq":{seq},"topic":"a","key":"k{seq}","source":"x","data":1}}"#);
+    let (told, ()) = join!(until(&mut client, "14"), async {
+        let mut peer = server.accept().await;
+        assert_eq!(peer.uri, "/ws?topics=a&snapshot=1");
+        peer.begin(7).await;
+        peer.say(state(2)).await;
+        peer.heartbeat(9).await;
+        drop(peer);
+        let mut peer = server.accept().await;
+        assert_eq!(peer.parameter("after"), None, "what can be resumed would bring no snapshot");
+        peer.begin(12).await;
+        peer.say(state(2)).await;
+        peer.say(state(11)).await;
+        peer.say(r#"{"op":"snapshot_end","seq":12,"count":2,"complete":false}"#).await;
+        drop(peer);
+        let mut peer = server.accept().await;
+        assert_eq!(peer.parameter("after"), Some(format!("{EPOCH}:12")), "nothing was missing");
+        peer.begin(13).await;
+        peer.events([13, 14]).await;
+    });
+    let lost =
+        "disconnected: the connection was lost: websocket protocol error: connection reset without closing handshake";
+    let expected = format!(
+        "connected snapshot 2 {lost} connected snapshot 2 snapshot 11 snapshot end 12: 2, false {lost} \
+         connected after {EPOCH}:12 13 14"
+    );
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

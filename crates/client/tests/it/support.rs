@@ -183,6 +183,7 @@ fn told(update: &Update) -> Option<String> {
         Update::Disconnected { why, .. } => format!("disconnected: {why}"),
         Update::Event(event) => event.seq.to_string(),
         Update::Snapshot(event) => format!("snapshot {}", event.seq),
+        Update::SnapshotEnd(end) => format!("snapshot end {}: {}, {}", end.seq, end.count, end.complete),
         Update::Gap(gap) => format!("gap {:?}-{:?}: {}", gap.from, gap.to, gap.reason),
         Update::Source(source) => format!("{} {}", source.source, source.state),
         Update::Refused(refusal) => format!("refused: {refusal}"),

@@ -13,6 +13,7 @@ const EVERYTHING: &str = ">";
 
 /// The arguments of `standpipe tail`.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Tail {
     /// The server: ws(s)://, http(s):// or host:port. It may say all that a client's URL may, such as ?topics=a.*
     #[arg(value_name = "URL")]
@@ -29,6 +30,12 @@ pub struct Tail {
     /// Where to begin: a cursor, as it is told at the end, or `earliest`. Without it: with what comes from now on
     #[arg(long, value_name = "CURSOR|earliest")]
     pub after: Option<After>,
+    /// Begin with the latest event of each key, and show them again behind a gap. A cursor that can be resumed needs none
+    #[arg(long)]
+    pub snapshot: bool,
+    /// When this is slower than the server: of what waits, only the latest of each key, instead of being disconnected
+    #[arg(long)]
+    pub conflate: bool,
     /// The credential, sent as `Authorization: Bearer`. Better given in the environment, as `STANDPIPE_TOKEN`
     #[arg(long, value_name = "TOKEN", value_parser = |text: &str| Ok::<_, String>(Secret(text.to_owned())))]
     pub token: Option<Secret>,
@@ -38,7 +45,7 @@ pub struct Tail {
     /// Print each event as the JSON message that the server sent, one a line
     #[arg(long)]
     pub json: bool,
-    /// End after this many events
+    /// End after this many events; those of a snapshot do not count
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
     /// End with an error when the connection ends, instead of resuming
@@ -54,6 +61,8 @@ impl Tail {
             topics: self.topics.clone(),
             conditions: self.conditions.clone(),
             filter: self.filter.clone(),
+            snapshot: self.snapshot,
+            conflate: self.conflate,
             ..Selection::default()
         };
         if !request.selects() {
@@ -123,6 +132,9 @@ mod tests {
             (&["h", "--filter", r#"{"a":1}"#], "ws://h/ws?filter=%7B%22a%22:1%7D"),
             (&["h", "--topics", "a", "--after", "earliest"], "ws://h/ws?topics=a&after=earliest"),
             (&["h?topics=a&after=earliest"], "ws://h/ws?topics=a&after=earliest"),
+            (&["h", "--snapshot"], "ws://h/ws?topics=%3E&snapshot=1"),
+            (&["h", "--topics", "a", "--snapshot", "--conflate"], "ws://h/ws?topics=a&snapshot=1&conflate=1"),
+            (&["h?conflate=1"], "ws://h/ws?conflate=1&topics=%3E"),
             (
                 &["h?topics=a&after=earliest", "--after", "00000000000000aa:7"],
                 "ws://h/ws?topics=a&after=00000000000000aa:7",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standpipe_client::{Error, Gap, Source, Update, update::Connected};
+use standpipe_client::{Error, Gap, Source, Update, message::SnapshotEnd, update::Connected};
 use standpipe_protocol::After;
 
 use super::{text::harmless, time::utc};
@@ -13,6 +13,7 @@ pub(super) fn about(update: &Update, address: &str) -> Option<String> {
         Update::Connected(connected) => connection(connected, address),
         Update::Disconnected { why, retry_in } => format!("{why}; next attempt {}", when(*retry_in)),
         Update::Gap(gap) => missing(gap),
+        Update::SnapshotEnd(end) => shown(end),
         Update::Source(Source { source, state, since }) => {
             let since = i64::try_from(*since).unwrap_or(i64::MAX);
             let (day, clock) = utc(since);
@@ -70,6 +71,12 @@ fn missing(gap: &Gap) -> String {
         _ => String::new(),
     };
     format!("gap: {count} missing{place}: {why}")
+}
+
+fn shown(end: &SnapshotEnd) -> String {
+    let keys = if end.count == 1 { "key" } else { "keys" };
+    let missing = if end.complete { "" } else { "; some may be missing, the server does not keep all" };
+    format!("snapshot: {} {keys}, as of seq {}{missing}", end.count, end.seq)
 }
 
 fn when(wait: Duration) -> String {

@@ -159,6 +159,38 @@ async fn events_are_printed_as_lines_and_the_rest_is_told_beside_them() {
 }
 
 #[tokio::test]
+async fn a_snapshot_is_printed_like_events_and_does_not_count() {
+    let server = Server::new().await;
+    let follow = Follow { json: false, count: Some(1), ..Follow::new(&server) };
+    let (ended, _) = tokio::join!(follow.run(never()), async {
+        let mut peer = server.accept().await;
+        for seq in [3, 5] {
+            say(&mut peer, &format!(r#"{{"op":"snapshot","seq":{seq},"topic":"a.b","key":"k{seq}","data":{seq}}}"#))
+                .await;
+        }
+        say(&mut peer, r#"{"op":"snapshot_end","seq":7,"count":2}"#).await;
+        say(&mut peer, r#"{"op":"gap","from":8,"to":9,"matched":2,"reason":"slow_consumer"}"#).await;
+        say(&mut peer, r#"{"op":"snapshot","seq":9,"topic":"a.b","key":"k5","data":9}"#).await;
+        say(&mut peer, r#"{"op":"snapshot_end","seq":9,"count":1,"complete":false}"#).await;
+        event(&mut peer, 10).await;
+        rest(peer).await
+    });
+    let lines: Vec<&str> = ended.out.lines().collect();
+    let expected = ["-             a.b  k3  3", "-             a.b  k5  5", "-             a.b  k5  9"];
+    assert_eq!(lines[..3], expected);
+    assert!(lines[4].ends_with(r#"{"n":10}"#), "{lines:?}");
+    let notes: Vec<&str> = ended.notes.lines().collect();
+    let expected = [
+        "standpipe: connected to ws://h/ws, from now on (seq 7)",
+        "standpipe: snapshot: 2 keys, as of seq 7",
+        "standpipe: gap: 2 events are missing (seq 8 to 9): they were not read fast enough",
+        "standpipe: snapshot: 1 key, as of seq 9; some may be missing, the server does not keep all",
+        "standpipe: ended; to go on from here: --after '00000000000000aa:10'",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[tokio::test]
 async fn json_is_printed_as_it_came_on_one_line_each() {
     let server = Server::new().await;
     let follow = Follow { count: Some(2), ..Follow::new(&server) };
