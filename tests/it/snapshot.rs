@@ -201,6 +201,9 @@ async fn null_removes_a_key_which_those_who_are_there_are_told_and_those_who_com
     assert_eq!(json!(keys), json!({"a/x": 1, "a/y": 3, "b/x": 2}));
     assert_eq!((seq(&end), &end["count"]), (3, &json!(3)));
 
+    let described = server.connections().await[0]["subscriptions"].clone();
+    assert_eq!(described, json!([{"topics": "*", "snapshot": true}]));
+
     let gone = r#"{"topic":"a","key":"x","data":null}"#;
     let headers = &[("Content-Type", "application/json")];
     let answer = server.request(Request { method: "POST", path: "/publish", headers, body: gone }).await;

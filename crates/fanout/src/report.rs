@@ -156,4 +156,10 @@ pub struct DescribedSubscription {
     /// The filter, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Value>,
+    /// Whether it begins with a snapshot; told only if so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub snapshot: bool,
+    /// Whether of what waits only the latest of each key is kept; told only if so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub conflate: bool,
 }

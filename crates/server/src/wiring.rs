@@ -89,6 +89,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         tracing::info!(
             matched = tally.matched,
             confirmed = tally.confirmed,
+            conflated = tally.conflated,
             skipped = tally.skipped,
             unconfirmed = tally.unconfirmed,
             difference = report.totals.difference,
