@@ -13,6 +13,7 @@
 use std::collections::HashSet;
 
 use standpipe_selection::{Entry, Index};
+use tokio::time::Instant;
 
 use crate::client::Client;
 
@@ -24,6 +25,8 @@ pub(crate) struct Convoy {
     pub(crate) index: Index,
     /// By the shard's number of the client.
     pub(crate) riders: HashSet<usize>,
+    /// Clients in the shard's queue that are still to be looked at before it sets out: those who can come, do.
+    pub(crate) waits_for: usize,
 }
 
 /// What a client in a convoy holds.
@@ -37,21 +40,23 @@ pub(crate) struct Ride {
     pub(crate) entries: Vec<Entry>,
     /// Bytes queued since its writer was woken.
     pub(crate) unwoken: usize,
+    /// When it was woken, or boarded.
+    pub(crate) woken: Instant,
 }
 
 impl Convoy {
-    /// One that has read up to `cursor`.
-    pub(crate) fn new(cursor: u64) -> Self {
-        Self { cursor, index: Index::new(), riders: HashSet::new() }
+    /// One that has read up to `cursor`, and waits for the crowd of this size.
+    pub(crate) fn new(cursor: u64, crowd: usize) -> Self {
+        Self { cursor, index: Index::new(), riders: HashSet::new(), waits_for: crowd }
     }
 
     /// Takes `client` along, which stands at `from`: here or ahead.
-    pub(crate) fn board(&mut self, convoy: usize, slot: usize, client: &Client, from: u64) -> Ride {
+    pub(crate) fn board(&mut self, convoy: usize, slot: usize, client: &Client, from: u64, now: Instant) -> Ride {
         let subscriber = u32::try_from(slot).unwrap_or(u32::MAX);
         let wanted = client.subscriptions.iter();
         let entries = wanted.map(|s| self.index.insert(subscriber, &s.pattern, s.filter.clone())).collect();
         self.riders.insert(slot);
-        Ride { convoy, from, entries, unwoken: 0 }
+        Ride { convoy, from, entries, unwoken: 0, woken: now }
     }
 
     /// Lets go of a rider, and returns where it stands.

@@ -101,6 +101,7 @@ impl Shard {
 
     /// Works until cancelled, or until nobody can send to it any more.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let mut time_kept = Instant::now();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let signal = Arc::clone(&self.signal);
@@ -117,13 +118,19 @@ impl Shard {
                     },
                     () = signal.raised() => {}
                     moved = self.head.changed() => if moved.is_err() { return },
-                    _ = tick.tick() => self.keep_time(Instant::now()),
+                    _ = tick.tick() => {}
                 }
             }
             if cancel.is_cancelled() {
                 return;
             }
-            self.turn();
+            let now = Instant::now();
+            // However much there is to do.
+            if now >= time_kept + TICK {
+                time_kept = now;
+                self.keep_time(now);
+            }
+            self.turn(now);
         }
     }
 
@@ -134,8 +141,7 @@ impl Shard {
             || !self.mailbox.is_empty()
     }
 
-    fn turn(&mut self) {
-        let now = Instant::now();
+    fn turn(&mut self, now: Instant) {
         for _ in 0..MESSAGES {
             let Ok(message) = self.mailbox.try_recv() else { break };
             self.obey(message, now);
@@ -235,8 +241,11 @@ impl Shard {
         for (_, client) in &mut self.clients {
             snapshot::expire(client, now);
             // One that rides is told its place where it alights.
-            if matches!(client.mode, Mode::Ride(_)) {
-                client.connection.wake();
+            if let Mode::Ride(ride) = &mut client.mode {
+                if ride.unwoken > 0 && ride.woken + ride::WOKEN_AFTER <= now {
+                    (ride.unwoken, ride.woken) = (0, now);
+                    client.connection.wake();
+                }
                 continue;
             }
             if client.heartbeat_at > now {

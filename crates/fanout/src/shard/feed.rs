@@ -6,7 +6,7 @@ use standpipe_connections::{Mark, Offer, Way};
 use standpipe_protocol::Record;
 use tokio::time::Instant;
 
-use super::Shard;
+use super::{Shard, ride::Boarding};
 use crate::{
     client::{Mode, Reading},
     deliver::deliver,
@@ -22,7 +22,7 @@ const DELIVERIES: usize = 8192;
 /// Clients that get one step of pulling in one turn.
 const PULLS: usize = 16;
 /// Clients that are looked at for it: most may board a convoy, which is quickly done.
-const LOOKED_AT: usize = 256;
+pub(super) const LOOKED_AT: usize = 256;
 
 impl Shard {
     /// Reads the log once for all who keep up.
@@ -92,15 +92,14 @@ impl Shard {
         for _ in 0..LOOKED_AT.min(self.pulling.len()) {
             let is_crowded = self.is_crowded();
             let Some(slot) = self.pulling.pop_front() else { break };
-            if self.board(slot, is_crowded) {
-                continue;
+            match self.board(slot, is_crowded, now) {
+                Boarding::Aboard => {}
+                Boarding::Alone if pulls < PULLS => {
+                    pulls += 1;
+                    self.step(slot, now);
+                }
+                Boarding::Alone | Boarding::Later => self.pulling.push_back(slot),
             }
-            if pulls == PULLS {
-                self.pulling.push_back(slot);
-                continue;
-            }
-            pulls += 1;
-            self.step(slot, now);
         }
     }
 

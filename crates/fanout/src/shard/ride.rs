@@ -1,12 +1,12 @@
 //! Convoys: who boards which one, one step for each in a turn, and the end of the ride.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use standpipe_connections::{Mark, Offer, Way};
 use standpipe_protocol::Record;
 use tokio::time::Instant;
 
-use super::Shard;
+use super::{Shard, feed::LOOKED_AT};
 use crate::{
     client::{Client, Mode, Reading},
     convoy::Convoy,
@@ -25,6 +25,18 @@ const RECORDS: usize = 256;
 const DELIVERIES: usize = 2048;
 /// What is queued for a rider before its writer is woken: one write for many events of long ago.
 const WOKEN_FOR: usize = 16 * 1024;
+/// How long less than that may be kept, if more comes.
+pub(super) const WOKEN_AFTER: Duration = Duration::from_secs(1);
+
+/// How a client that is to read the log does it.
+pub(super) enum Boarding {
+    /// With others, from now on.
+    Aboard,
+    /// With others, once a convoy sets out; it stays in the queue.
+    Later,
+    /// On its own.
+    Alone,
+}
 
 impl Shard {
     pub(super) fn is_crowded(&self) -> bool {
@@ -32,8 +44,10 @@ impl Shard {
     }
 
     /// Lets a client that was taken from the queue board a convoy, if that is better than to read on its own.
-    pub(super) fn board(&mut self, slot: usize, is_crowded: bool) -> bool {
-        let Some(from) = self.clients.get(slot).and_then(|client| self.rides_from(client)) else { return false };
+    pub(super) fn board(&mut self, slot: usize, is_crowded: bool, now: Instant) -> Boarding {
+        let Some(from) = self.clients.get(slot).and_then(|client| self.rides_from(client)) else {
+            return Boarding::Alone;
+        };
         let behind = self.convoys.iter().filter(|(_, convoy)| convoy.cursor <= from);
         let nearest = behind.max_by_key(|(_, convoy)| convoy.cursor);
         let key = match nearest {
@@ -41,18 +55,20 @@ impl Shard {
             _ if is_crowded && self.convoys.len() < MAX_CONVOYS => {
                 // The first one sets out where the last of the crowd stands, so that it can take all of them.
                 let start = if nearest.is_some() { from } else { self.last_of_the_crowd().unwrap_or(from).min(from) };
-                self.convoys.insert(Convoy::new(start))
+                self.convoys.insert(Convoy::new(start, self.pulling.len()))
             }
             Some((key, _)) if is_crowded => key,
-            _ => return false,
+            // All are ahead of it. The next one to set out takes all who wait along.
+            None if is_crowded => return Boarding::Later,
+            _ => return Boarding::Alone,
         };
         let (Some(client), Some(convoy)) = (self.clients.get_mut(slot), self.convoys.get_mut(key)) else {
-            return false;
+            return Boarding::Alone;
         };
         client.scheduled = false;
         self.counters.rides += 1;
-        client.mode = Mode::Ride(convoy.board(key, slot, client, from));
-        true
+        client.mode = Mode::Ride(convoy.board(key, slot, client, from, now));
+        Boarding::Aboard
     }
 
     /// Where a client stands for which a ride is worth while: it has some way to go, and visits much for what it gets.
@@ -97,11 +113,15 @@ impl Shard {
     }
 
     fn move_on(&mut self, key: usize, now: Instant) {
-        let Some(cursor) = self.convoys.get(key).map(|convoy| convoy.cursor) else { return };
+        let Some(convoy) = self.convoys.get_mut(key) else { return };
+        convoy.waits_for = convoy.waits_for.saturating_sub(LOOKED_AT);
+        if convoy.waits_for > 0 {
+            return;
+        }
+        let cursor = convoy.cursor;
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         if let Err(Expired { .. }) = self.log.read(None, cursor, self.cursor, RECORDS, &mut batch) {
-            // Each is told its gap where it stands.
             self.dissolve(key);
             return;
         }
@@ -137,14 +157,31 @@ impl Shard {
         }
         self.batch = batch;
         self.audience = audience;
-        let has_arrived = |convoy: &Convoy| convoy.cursor >= self.cursor || convoy.riders.is_empty();
-        if self.convoys.get(key).is_some_and(has_arrived) {
-            self.dissolve(key);
+        self.arrive(key);
+    }
+
+    /// Where the shard stands, riders are fed by push from now on; some in each turn, so that their writers do not all
+    /// stand in the way of others at once.
+    fn arrive(&mut self, key: usize) {
+        let Some(convoy) = self.convoys.get(key) else { return };
+        if convoy.cursor < self.cursor && !convoy.riders.is_empty() {
+            return;
+        }
+        let some: Vec<_> = convoy.riders.iter().take(LOOKED_AT).copied().collect();
+        for slot in some {
+            self.alight(slot);
+            let Some(client) = self.clients.get_mut(slot) else { continue };
+            match &client.mode {
+                Mode::Pull(reading) if reading.cursor == self.cursor => client.mode = Mode::Push,
+                _ => client.schedule(slot, &mut self.pulling),
+            }
+        }
+        if self.convoys.get(key).is_some_and(|convoy| convoy.riders.is_empty()) {
+            self.convoys.remove(key);
         }
     }
 
-    /// The end of the ride, for all of them. Who stands where the shard stands is fed by push from now on; the others
-    /// read on, or are told their gap.
+    /// The log has overtaken a convoy: all of them read on by themselves, and are told their gap.
     fn dissolve(&mut self, key: usize) {
         let Some(convoy) = self.convoys.try_remove(key) else { return };
         for slot in convoy.riders {
@@ -152,12 +189,8 @@ impl Shard {
             let Mode::Ride(ride) = &client.mode else { continue };
             let cursor = convoy.cursor.max(ride.from);
             client.connection.wake();
-            if cursor == self.cursor {
-                client.mode = Mode::Push;
-            } else {
-                client.mode = Mode::Pull(Reading::behind(cursor));
-                client.schedule(slot, &mut self.pulling);
-            }
+            client.mode = Mode::Pull(Reading::behind(cursor));
+            client.schedule(slot, &mut self.pulling);
         }
     }
 }
@@ -185,9 +218,9 @@ fn offer(client: &mut Client, record: &Arc<Record>, now: Instant) -> Fed {
     client.touched = was_touched;
     let Mode::Ride(ride) = &mut client.mode else { return Fed::Had };
     ride.unwoken += record.frame().len();
-    let is_due = ride.unwoken >= WOKEN_FOR;
+    let is_due = ride.unwoken >= WOKEN_FOR || now >= ride.woken + WOKEN_AFTER;
     if is_due {
-        ride.unwoken = 0;
+        (ride.unwoken, ride.woken) = (0, now);
     }
     Fed::Taken { is_due }
 }
