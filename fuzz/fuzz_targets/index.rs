@@ -103,7 +103,11 @@ fuzz_target!(|operations: Vec<Operation>| {
         match operation {
             Operation::Insert { subscriber, tokens, is_open, filter } => {
                 let pattern = pattern(&tokens, is_open);
-                let Some(filter) = filter.map(|condition| read(&condition)).transpose().ok() else { continue };
+                let filter = filter.map(|condition| read(&condition));
+                if filter == Some(None) {
+                    continue;
+                }
+                let filter = filter.flatten();
                 let subscriber = u32::from(subscriber % 16);
                 let entry = index.insert(subscriber, &pattern, filter.clone());
                 model.push(Held { entry, subscriber, pattern, filter });
@@ -143,9 +147,10 @@ fn pattern(tokens: &[PatternToken], is_open: bool) -> Pattern {
     Pattern::new(&words.join(".")).unwrap()
 }
 
-/// What nests too deep is refused; all else is a filter.
-fn read(condition: &Condition) -> Result<Arc<Filter>, standpipe_protocol::Refusal> {
-    Filter::parse(&Json::parse(condition.json()).unwrap(), &BOUNDS).map(Arc::new)
+/// What nests too deep, for JSON or for a filter, is refused; all else is a filter.
+fn read(condition: &Condition) -> Option<Arc<Filter>> {
+    let json = Json::parse(condition.json()).ok()?;
+    Filter::parse(&json, &BOUNDS).ok().map(Arc::new)
 }
 
 fn payload(fields: &[(Name, Found)]) -> String {
