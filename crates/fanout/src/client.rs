@@ -177,11 +177,10 @@ impl Client {
 
     /// After a gap: those of its subscriptions that asked for a snapshot get one again.
     pub(crate) fn show_again(&mut self, log: &dyn Log, until: Instant) {
-        if !self.subscriptions.iter().any(|subscription| subscription.options.snapshot) {
+        let asked = alone(self.subscriptions.iter().filter(|s| s.options.snapshot).cloned());
+        if asked.is_empty() {
             return;
         }
-        let asked = self.subscriptions.iter().filter(|subscription| subscription.options.snapshot);
-        let asked = alone(asked.cloned());
         // One that waits would show the same, and older.
         self.interludes
             .retain(|interlude| !matches!(interlude, Interlude::Snapshot(s) if s.id.is_none() && s.count == 0));

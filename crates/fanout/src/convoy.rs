@@ -10,7 +10,7 @@
 //!              stands here     and boards all the same    from here on
 //! ```
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use standpipe_selection::{Entry, Index};
 use tokio::time::Instant;
@@ -42,6 +42,22 @@ pub(crate) struct Ride {
     pub(crate) unwoken: usize,
     /// When it was woken, or boarded.
     pub(crate) woken: Instant,
+}
+
+/// What is queued for a rider before its writer is woken: one write for many events of long ago.
+const WOKEN_FOR: usize = 16 * 1024;
+/// How long less than that is kept.
+const WOKEN_AFTER: Duration = Duration::from_secs(1);
+
+impl Ride {
+    /// Whether its writer is to be woken now. If so, it counts as woken.
+    pub(crate) fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = self.unwoken >= WOKEN_FOR || (self.unwoken > 0 && now >= self.woken + WOKEN_AFTER);
+        if is_due {
+            (self.unwoken, self.woken) = (0, now);
+        }
+        is_due
+    }
 }
 
 impl Convoy {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use standpipe_connections::{Mark, Offer, Way};
-use standpipe_protocol::Record;
+use standpipe_protocol::{Record, codec};
 use tokio::time::Instant;
 
 use crate::client::Client;
@@ -12,6 +12,16 @@ use crate::client::Client;
 /// it, and what follows is the overflow policy's.
 pub(crate) fn deliver(client: &mut Client, record: &Arc<Record>, mark: Mark, way: Way, now: Instant) -> Offer {
     let offer = client.connection.offer(record, mark, way, now);
+    account(client, offer)
+}
+
+/// Shows the latest event of a key, as [`deliver`] does an event.
+pub(crate) fn show(client: &mut Client, record: &Record, now: Instant) -> Offer {
+    let offer = client.connection.offer_frame(codec::snapshot_frame(record), Mark::Replayed, Way::Replay, now);
+    account(client, offer)
+}
+
+fn account(client: &mut Client, offer: Offer) -> Offer {
     match offer {
         Offer::Queued => client.tally.matched += 1,
         Offer::Superseded => {

@@ -242,8 +242,7 @@ impl Shard {
             snapshot::expire(client, now);
             // One that rides is told its place where it alights.
             if let Mode::Ride(ride) = &mut client.mode {
-                if ride.unwoken > 0 && ride.woken + ride::WOKEN_AFTER <= now {
-                    (ride.unwoken, ride.woken) = (0, now);
+                if ride.take_due(now) {
                     client.connection.wake();
                 }
                 continue;

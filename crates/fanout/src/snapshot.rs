@@ -3,12 +3,13 @@
 //! All of it is as of one place in the log, whatever happens meanwhile: the main cursor stands at that place or before
 //! it, so everything newer follows.
 
-use standpipe_connections::{Closing, Mark, Offer, Way};
-use standpipe_protocol::{Message, Record, codec};
+use standpipe_connections::{Closing, Mark, Offer};
+use standpipe_protocol::Message;
 use tokio::time::Instant;
 
 use crate::{
     client::Client,
+    deliver::show,
     interlude::{Interlude, Snapshot},
     pull::{Desk, Pulled, STEP, after_interlude},
     state::Place,
@@ -45,15 +46,6 @@ pub(crate) fn step(client: &mut Client, mut snapshot: Snapshot, desk: &mut Desk<
     snapshot.place = next.unwrap_or_default();
     client.interludes.push_front(Interlude::Snapshot(snapshot));
     Pulled::More
-}
-
-fn show(client: &mut Client, record: &Record, now: Instant) -> Offer {
-    let offer = client.connection.offer_frame(codec::snapshot_frame(record), Mark::Replayed, Way::Replay, now);
-    if offer == Offer::Queued {
-        client.tally.matched += 1;
-        client.touched = true;
-    }
-    offer
 }
 
 fn end(client: &Client, snapshot: &Snapshot, desk: &mut Desk<'_>) -> Pulled {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Shard, ride::Boarding};
 use crate::{
-    client::{Mode, Reading},
+    client::{Client, Mode, Reading},
     deliver::deliver,
     log::Expired,
     overflow::{end_skip, overflow, skip},
@@ -104,9 +104,25 @@ impl Shard {
     }
 
     fn step(&mut self, slot: usize, now: Instant) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some((client, mut desk)) = self.at_desk(slot, now) else { return };
         client.scheduled = false;
-        let mut desk = Desk {
+        end_skip(client, &mut desk);
+        let was_touched = client.touched;
+        let pulled = pull::step(client, &mut desk);
+        let is_touched = client.touched && !was_touched;
+        if is_touched {
+            self.touched.push(slot);
+        }
+        if pulled == Pulled::More
+            && let Some(client) = self.clients.get_mut(slot)
+        {
+            client.schedule(slot, &mut self.pulling);
+        }
+    }
+
+    /// A client, and what is lent to a step of it.
+    pub(super) fn at_desk(&mut self, slot: usize, now: Instant) -> Option<(&mut Client, Desk<'_>)> {
+        let desk = Desk {
             log: &*self.log,
             shard: self.cursor,
             now,
@@ -114,14 +130,6 @@ impl Shard {
             counters: &mut self.counters,
             batch: &mut self.batch,
         };
-        end_skip(client, &mut desk);
-        let was_touched = client.touched;
-        let pulled = pull::step(client, &mut desk);
-        if client.touched && !was_touched {
-            self.touched.push(slot);
-        }
-        if pulled == Pulled::More {
-            client.schedule(slot, &mut self.pulling);
-        }
+        Some((self.clients.get_mut(slot)?, desk))
     }
 }

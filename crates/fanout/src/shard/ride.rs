@@ -1,6 +1,6 @@
 //! Convoys: who boards which one, one step for each in a turn, and the end of the ride.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use standpipe_connections::{Mark, Offer, Way};
 use standpipe_protocol::Record;
@@ -23,10 +23,6 @@ const HOP: u64 = 16 * 1024;
 const RECORDS: usize = 256;
 /// Deliveries after which a step reads no further event.
 const DELIVERIES: usize = 2048;
-/// What is queued for a rider before its writer is woken: one write for many events of long ago.
-const WOKEN_FOR: usize = 16 * 1024;
-/// How long less than that may be kept, if more comes.
-pub(super) const WOKEN_AFTER: Duration = Duration::from_secs(1);
 
 /// How a client that is to read the log does it.
 pub(super) enum Boarding {
@@ -218,9 +214,5 @@ fn offer(client: &mut Client, record: &Arc<Record>, now: Instant) -> Fed {
     client.touched = was_touched;
     let Mode::Ride(ride) = &mut client.mode else { return Fed::Had };
     ride.unwoken += record.frame().len();
-    let is_due = ride.unwoken >= WOKEN_FOR || now >= ride.woken + WOKEN_AFTER;
-    if is_due {
-        (ride.unwoken, ride.woken) = (0, now);
-    }
-    Fed::Taken { is_due }
+    Fed::Taken { is_due: ride.take_due(now) }
 }

@@ -10,7 +10,6 @@ use crate::{
     client::{Mode, Reading},
     interlude::{Interlude, Replay, alone},
     overflow::end_skip,
-    pull::Desk,
     resume::{Start, start},
 };
 
@@ -18,16 +17,9 @@ impl Shard {
     /// What was fed to a client, and what it was not, was by its old selection: it alights, or is told its gap.
     fn halt(&mut self, slot: usize, now: Instant) {
         self.alight(slot);
-        let Some(client) = self.clients.get_mut(slot) else { return };
-        let mut desk = Desk {
-            log: &*self.log,
-            shard: self.cursor,
-            now,
-            snapshot_until: now + self.snapshot_patience,
-            counters: &mut self.counters,
-            batch: &mut self.batch,
-        };
-        end_skip(client, &mut desk);
+        if let Some((client, mut desk)) = self.at_desk(slot, now) {
+            end_skip(client, &mut desk);
+        }
     }
 
     /// Adds the subscriptions, tells the boundary, and sets the client on its way from where it wants to begin.
