@@ -4,8 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Peer, Server, Usage, eventually, peer::Frame, within};
-use tokio::time::{MissedTickBehavior, interval};
+use standpipe_tests::{PATIENCE, Pace, Peer, Server, Usage, peer::Frame, within};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{PUSH, cursor_seq};
@@ -14,9 +13,8 @@ const CLIENTS: usize = 10;
 /// Four of them change often.
 const KEYS: u64 = 41;
 const EVENTS: u64 = 12_000;
-const BATCH: usize = 100;
 /// 2,000 events a second: 2 MB.
-const BATCH_EVERY: Duration = Duration::from_millis(50);
+const PACE: Pace = Pace { batch: 100, every: Duration::from_millis(50) };
 const EVENT_BYTES: usize = 1_000;
 const READ_BYTES_PER_SECOND: u32 = 200_000;
 
@@ -103,29 +101,17 @@ async fn slow_clients_that_conflate_get_the_last_of_each_key_and_cost_no_more_th
     let server = Server::start(&format!("{CLIENT}{PUSH}")).await;
     let (tasks, is_over) = (TaskTracker::new(), CancellationToken::new());
     let clients: Vec<_> = (0..CLIENTS).map(|_| tasks.spawn(dawdle(server.addr(), is_over.clone()))).collect();
-    eventually("every client is there", PATIENCE, async || {
-        let subscribed = server.metrics().await.count("standpipe_connections_subscribed");
-        if subscribed == CLIENTS as u64 { Ok(()) } else { Err(subscribed) }
-    })
-    .await;
+    server.until_subscribed(CLIENTS).await;
 
     let before = Usage::of(server.id()).resident;
-    let mut clock = interval(BATCH_EVERY);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut most_queued, mut most_resident) = (0, 0);
     let events: Vec<_> = (1..=EVENTS).map(event).collect();
-    for batch in events.chunks(BATCH) {
-        clock.tick().await;
-        server.publish(batch).await;
-        most_queued = most_queued.max(server.metrics().await.count("standpipe_connections_queue_bytes"));
-        most_resident = most_resident.max(Usage::of(server.id()).resident);
-    }
+    let peak = PACE.publish(&server, &events).await;
     is_over.cancel();
     // What is on its way to the socket is not replaced any more: each key waits at most once, and is on its way once.
     let bound = CLIENTS * 2 * KEYS_BYTES;
-    assert!(most_queued <= bound as u64, "{most_queued} bytes in queues, for keys of {bound}");
-    assert!(most_queued >= bound as u64 / 4, "{most_queued} bytes in queues: nobody was slow");
-    let grown = most_resident.saturating_sub(before);
+    assert!(peak.queue_bytes <= bound, "{peak:?}, for keys of {bound} bytes");
+    assert!(peak.queue_bytes >= bound / 4, "{peak:?}: nobody was slow");
+    let grown = peak.resident.saturating_sub(before);
     assert!(grown <= 2 * (4 * 1024 * 1024 + bound), "{grown} bytes more in memory");
 
     let mut received = 0;
@@ -135,16 +121,9 @@ async fn slow_clients_that_conflate_get_the_last_of_each_key_and_cost_no_more_th
         assert!(told.events < EVENTS / 2, "{} of {EVENTS} events: it was not slow", told.events);
         received += told.events;
     }
-    let metrics = eventually("nobody is left", PATIENCE, async || {
-        let metrics = server.metrics().await;
-        let left = ["connections_subscribed", "connections_queue_bytes", "ledger_in_flight"]
-            .map(|name| metrics.count(&format!("standpipe_{name}")));
-        if left == [0; 3] { Ok(metrics) } else { Err(format!("{left:?}")) }
-    })
-    .await;
+    let metrics = server.until_nobody_left(PATIENCE).await;
     assert_eq!(metrics.count("standpipe_ledger_conflated_total"), CLIENTS as u64 * EVENTS - received);
     assert_eq!(metrics.count("standpipe_ledger_skipped_total"), 0);
-    assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
 }
 
 #[tokio::test]
@@ -154,7 +133,7 @@ async fn a_client_that_conflates_and_comes_back_with_the_cursor_of_a_heartbeat_m
     let mut told = Told::default();
     let mut peer = Peer::open(server.addr(), "/ws?topics=t&conflate=1").await;
     while !matches!(peer.next().await, Frame::Text(text) if text.contains("subscribed")) {}
-    for (batch, published) in events.chunks(BATCH).zip((1_u64..).map(|n| n * BATCH as u64)) {
+    for (batch, published) in events.chunks(PACE.batch).zip((1_u64..).map(|n| n * PACE.batch as u64)) {
         server.publish(batch).await;
         // Some are read, then the connection breaks; the place to go on from is the last that was told.
         let some = async {

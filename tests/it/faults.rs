@@ -39,14 +39,6 @@ async fn until(peer: &mut Peer, op: &str) -> Value {
     within(op, PATIENCE, wanted).await
 }
 
-async fn until_active(server: &Server, count: usize) {
-    eventually("the number of connections", PATIENCE, async || match server.active().await {
-        active if active == count => Ok(()),
-        active => Err(format!("{active} are active")),
-    })
-    .await;
-}
-
 /// Events `from..to`, each with an id that its source gave it.
 fn named(from: usize, to: usize) -> Vec<Value> {
     (from..to).map(|i| json!({"topic": "t", "id": format!("e{i}"), "data": {"i": i}})).collect()
@@ -93,7 +85,7 @@ async fn a_stopped_client_is_given_up_and_told_when_it_goes_on() {
     stopped.message("subscribed").await;
     stopped.signal(Signal::STOP);
     server.publish(&numbered(10, |_| "t".into())).await;
-    until_active(&server, 0).await;
+    server.until_active(0, PATIENCE).await;
     stopped.signal(Signal::CONT);
     let collected = stopped.finish(PATIENCE).await;
     assert_eq!(collected.events().len(), 10, "what was sent before is read");
@@ -114,13 +106,13 @@ async fn a_client_that_only_sends_is_closed_and_costs_no_more_than_its_queue() {
             if let Err(error) = deaf.say_raw(&ping).await {
                 break error.kind();
             }
-            most = most.max(server.metrics().await.count("standpipe_connections_queue_bytes"));
+            most = most.max(server.queue_bytes().await);
         }
     };
     let error = within("the end", PATIENCE, sending).await;
     assert!(matches!(error, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe), "{error:?}");
     assert!(most <= 2 * 64 * 1024, "{most} bytes waited for it");
-    until_active(&server, 0).await;
+    server.until_active(0, PATIENCE).await;
     let closed = server.metrics().await.value("standpipe_connections_closed_total", &[("reason", "SLOW_CONSUMER")]);
     assert_eq!(closed, Some(1.0));
 }
@@ -178,7 +170,7 @@ async fn noise_on_the_port_is_thrown_out_and_leaves_nothing() {
         let ended = async { while socket.next().await != Frame::Lost {} };
         within("the end", PATIENCE, ended).await;
     }
-    until_active(&server, 0).await;
+    server.until_active(0, PATIENCE).await;
     eventually("no task is left", PATIENCE, async || {
         let tasks = server.metrics().await.count("standpipe_process_tasks");
         if tasks <= before { Ok(()) } else { Err(format!("{tasks}, {before} before")) }

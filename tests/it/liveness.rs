@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use standpipe_tests::{PATIENCE, Proxy, Server, Socket, eventually, proxy::Link, socket::Received};
+use standpipe_tests::{PATIENCE, Proxy, Server, Socket, proxy::Link, socket::Received};
 
 use crate::{PUSH, cursor_seq, numbered, seq};
 
@@ -13,14 +13,6 @@ pong_timeout = "500ms"
 heartbeat = "200ms"
 "#;
 
-async fn until_active(server: &Server, count: usize, deadline: Duration) {
-    eventually("the number of connections", deadline, async || match server.active().await {
-        active if active == count => Ok(()),
-        active => Err(format!("{active} are active")),
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_client_behind_a_black_hole_is_gone_within_interval_and_timeout() {
     let server = Server::start(&format!("{QUICK}{PUSH}")).await;
@@ -29,7 +21,7 @@ async fn a_client_behind_a_black_hole_is_gone_within_interval_and_timeout() {
     let mut alive = Socket::open(server.addr(), "/ws?topics=a").await;
     vanished.until("subscribed").await;
     alive.until("subscribed").await;
-    until_active(&server, 2, PATIENCE).await;
+    server.until_active(2, PATIENCE).await;
     proxy.set_all(Link::Freeze);
     let start = Instant::now();
     let reading = async {
@@ -41,7 +33,7 @@ async fn a_client_behind_a_black_hole_is_gone_within_interval_and_timeout() {
     tokio::select! {
         biased;
         never = reading => never,
-        () = until_active(&server, 1, Duration::from_secs(2)) => {}
+        () = server.until_active(1, Duration::from_secs(2)) => {}
     }
     assert!(start.elapsed() >= Duration::from_millis(400), "not before its patience: {:?}", start.elapsed());
     assert_eq!(server.connections().await.len(), 1);
@@ -68,7 +60,7 @@ async fn a_client_that_does_not_read_is_given_up_though_its_connection_stands() 
     let server = Server::start(&format!("{QUICK}{PUSH}")).await;
     let mut deaf = Socket::open(server.addr(), "/ws?topics=%3E").await;
     deaf.until("subscribed").await;
-    until_active(&server, 0, Duration::from_secs(4)).await;
+    server.until_active(0, Duration::from_secs(4)).await;
     let mut last = None;
     while let Received::Message(message) = deaf.receive().await {
         last = Some(message);
@@ -102,7 +94,7 @@ async fn a_client_that_goes_without_a_word_is_gone_at_once() {
     let server = Server::start(PUSH).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
     client.until("subscribed").await;
-    until_active(&server, 1, PATIENCE).await;
+    server.until_active(1, PATIENCE).await;
     client.abort();
-    until_active(&server, 0, Duration::from_secs(2)).await;
+    server.until_active(0, Duration::from_secs(2)).await;
 }

@@ -4,8 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Peer, Server, Usage, eventually, metrics::Metrics, peer::Frame, within};
-use tokio::time::{MissedTickBehavior, interval};
+use standpipe_tests::{PATIENCE, Pace, Peer, Server, Usage, metrics::Metrics, peer::Frame, within};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{PUSH, story::Story};
@@ -14,9 +13,8 @@ use crate::{PUSH, story::Story};
 const CLIENTS: usize = 10;
 
 const EVENTS: usize = 12_000;
-const BATCH: usize = 100;
 /// 2,000 events a second.
-const BATCH_EVERY: Duration = Duration::from_millis(50);
+const PACE: Pace = Pace { batch: 100, every: Duration::from_millis(50) };
 
 /// Every second event is wanted: a megabyte a second.
 const EVENT_BYTES: usize = 1_000;
@@ -50,13 +48,6 @@ struct Policy {
     log_bytes: usize,
 }
 
-/// What was seen of the server while events came.
-#[derive(Debug, Default)]
-struct Peak {
-    queue_bytes: usize,
-    resident: usize,
-}
-
 fn event(i: usize) -> Value {
     let topic = if i.is_multiple_of(2) { "wanted" } else { "other" };
     let pad = "x".repeat(EVENT_BYTES - 100);
@@ -66,22 +57,6 @@ fn event(i: usize) -> Value {
 /// The places of the wanted events: event `i` has the place `i + 1`.
 fn wanted() -> Arc<[u64]> {
     (1..=EVENTS as u64).filter(|seq| !seq.is_multiple_of(2)).collect()
-}
-
-/// Publishes all events at their pace, and looks at the server meanwhile.
-async fn publish(server: &Server) -> Peak {
-    let mut clock = interval(BATCH_EVERY);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut peak = Peak::default();
-    let events: Vec<_> = (0..EVENTS).map(event).collect();
-    for batch in events.chunks(BATCH) {
-        clock.tick().await;
-        server.publish(batch).await;
-        let queued = server.metrics().await.count("standpipe_connections_queue_bytes");
-        peak.queue_bytes = peak.queue_bytes.max(usize::try_from(queued).expect("a size in memory"));
-        peak.resident = peak.resident.max(Usage::of(server.id()).resident);
-    }
-    peak
 }
 
 /// A client of one policy: slow until `is_over`, then as fast as it can. It resumes whenever it is cut. Its goodbyes.
@@ -122,14 +97,11 @@ async fn serve(policy: Policy) -> (Vec<(Story, Vec<Value>)>, Metrics) {
     let (tasks, is_over) = (TaskTracker::new(), CancellationToken::new());
     let clients = (0..CLIENTS).map(|_| dawdle(server.addr(), epoch.clone(), policy, is_over.clone()));
     let clients: Vec<_> = clients.map(|client| tasks.spawn(client)).collect();
-    eventually("every client is there", PATIENCE, async || {
-        let subscribed = server.metrics().await.count("standpipe_connections_subscribed");
-        if subscribed == CLIENTS as u64 { Ok(()) } else { Err(subscribed) }
-    })
-    .await;
+    server.until_subscribed(CLIENTS).await;
 
     let before = Usage::of(server.id()).resident;
-    let peak = publish(&server).await;
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let peak = PACE.publish(&server, &events).await;
     let bound = CLIENTS * (QUEUE_BYTES + RESERVE_BYTES);
     assert!((QUEUE_BYTES..=bound).contains(&peak.queue_bytes), "queues of {bound} bytes: {peak:?}");
     let grown = peak.resident.saturating_sub(before);
@@ -142,14 +114,7 @@ async fn serve(policy: Policy) -> (Vec<(Story, Vec<Value>)>, Metrics) {
         story.assert_complete(policy.word);
         told.push((story, goodbyes));
     }
-    let metrics = eventually("nobody is left", PATIENCE, async || {
-        let metrics = server.metrics().await;
-        let left = ["connections_subscribed", "connections_queue_bytes", "ledger_in_flight"]
-            .map(|name| metrics.count(&format!("standpipe_{name}")));
-        if left == [0; 3] { Ok(metrics) } else { Err(format!("{left:?}")) }
-    })
-    .await;
-    assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
+    let metrics = server.until_nobody_left(PATIENCE).await;
     (told, metrics)
 }
 
@@ -195,21 +160,11 @@ async fn a_client_that_reads_nothing_is_gone_within_its_deadlines_whatever_its_p
         let path = format!("/ws?topics=wanted&overflow={policy}");
         deaf.push(Peer::try_open(server.addr(), &path, Some(4 * 1024)).await.expect("the server accepts"));
     }
-    eventually("all are subscribed", PATIENCE, async || {
-        let subscribed = server.metrics().await.count("standpipe_connections_subscribed");
-        if subscribed == 3 { Ok(()) } else { Err(subscribed) }
-    })
-    .await;
-    for batch in (0..4_000).map(event).collect::<Vec<_>>().chunks(BATCH) {
+    server.until_subscribed(3).await;
+    for batch in (0..4_000).map(event).collect::<Vec<_>>().chunks(PACE.batch) {
         server.publish(batch).await;
     }
-    eventually("all are gone", GONE_WITHIN, async || {
-        let metrics = server.metrics().await;
-        let left = ["connections_active", "connections_queue_bytes", "ledger_in_flight", "ledger_difference"]
-            .map(|name| metrics.count(&format!("standpipe_{name}")));
-        if left == [0; 4] { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-    .await;
+    server.until_nobody_left(GONE_WITHIN).await;
 }
 
 #[tokio::test]
@@ -221,7 +176,7 @@ async fn a_client_that_reads_very_slowly_still_comes_to_read_why_it_was_disconne
     client.pace(Some(20_000));
     while !matches!(client.next().await, Frame::Text(text) if story.take(text) == "subscribed") {}
     // More than the queue and the kernel hold together.
-    for batch in (0..2_500).map(event).collect::<Vec<_>>().chunks(BATCH) {
+    for batch in (0..2_500).map(event).collect::<Vec<_>>().chunks(PACE.batch) {
         server.publish(batch).await;
     }
     let reading = async {

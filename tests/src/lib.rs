@@ -15,6 +15,7 @@ pub mod foreign;
 pub mod http;
 pub mod load;
 pub mod metrics;
+pub mod pace;
 pub mod paths;
 pub mod peer;
 pub mod process;
@@ -27,6 +28,7 @@ pub mod wait;
 
 pub use dice::Dice;
 pub use fake_upstream::FakeUpstream;
+pub use pace::{Pace, Peak};
 pub use peer::Peer;
 pub use proxy::Proxy;
 pub use server::Server;

@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     paths,
     process::{Process, Signal},
-    wait::PATIENCE,
+    wait::{PATIENCE, eventually},
 };
 
 /// A running server. It is killed when dropped.
@@ -100,6 +100,52 @@ impl Server {
     pub async fn active(&self) -> usize {
         let active = self.metrics().await.count("standpipe_connections_active");
         usize::try_from(active).expect("a number of connections")
+    }
+
+    /// How much waits for its clients, in bytes.
+    pub async fn queue_bytes(&self) -> usize {
+        let queued = self.metrics().await.count("standpipe_connections_queue_bytes");
+        usize::try_from(queued).expect("a size in memory")
+    }
+
+    /// Waits until it has this many client connections.
+    pub async fn until_active(&self, count: usize, deadline: Duration) {
+        eventually("the number of connections", deadline, async || match self.active().await {
+            active if active == count => Ok(()),
+            active => Err(format!("{active} are active")),
+        })
+        .await;
+    }
+
+    /// Waits until this many clients have subscribed to something.
+    pub async fn until_subscribed(&self, count: usize) {
+        eventually("every client is there", PATIENCE, async || {
+            let subscribed = self.metrics().await.count("standpipe_connections_subscribed");
+            if subscribed == count as u64 { Ok(()) } else { Err(format!("{subscribed} are subscribed")) }
+        })
+        .await;
+    }
+
+    /// Waits until it has forgotten all of its clients, and returns its books.
+    ///
+    /// # Panics
+    /// If that takes longer than `deadline`, or if the books do not balance then.
+    pub async fn until_nobody_left(&self, deadline: Duration) -> Metrics {
+        const LEFT: [&str; 5] = [
+            "connections_active",
+            "connections_subscribed",
+            "connections_queue_bytes",
+            "selection_subscriptions",
+            "ledger_in_flight",
+        ];
+        let metrics = eventually("nobody is left", deadline, async || {
+            let metrics = self.metrics().await;
+            let left = LEFT.map(|name| (name, metrics.count(&format!("standpipe_{name}"))));
+            if left.iter().all(|(_, left)| *left == 0) { Ok(metrics) } else { Err(format!("{left:?}")) }
+        })
+        .await;
+        assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
+        metrics
     }
 
     /// What `/connections` lists.
