@@ -14,7 +14,7 @@ use futures_util::task::AtomicWaker;
 use standpipe_ledger::Progress;
 use standpipe_liveness::jitter;
 use standpipe_protocol::{
-    Confirm, ConnectionId, Cursor, Epoch, Message, Overflow, PROTOCOL, Record, ResumeToken, Welcome, codec,
+    Confirm, ConnectionId, Cursor, Epoch, Identity, Message, Overflow, PROTOCOL, Record, ResumeToken, Welcome, codec,
 };
 use tokio::time::Instant;
 
@@ -29,6 +29,8 @@ pub struct Opening {
     pub resume: ResumeToken,
     /// The client's address.
     pub peer: SocketAddr,
+    /// Who the client is.
+    pub identity: Arc<Identity>,
     /// When it was accepted, milliseconds since 1970-01-01 UTC.
     pub since: u64,
     /// The log that its positions are in.

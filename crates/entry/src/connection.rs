@@ -185,11 +185,11 @@ fn by_hand(rejection: &Rejection) -> String {
 mod tests {
     use std::future::pending;
 
-    use standpipe_protocol::{ConnectionId, Json, Refusal};
+    use standpipe_protocol::{ConnectionId, Identity, Json, Refusal};
     use standpipe_selection::Query;
 
     use super::*;
-    use crate::{Published, Readiness};
+    use crate::{Pass, Published, Readiness};
 
     /// A service whose connections take at least 500 bytes each.
     struct Idle;
@@ -200,7 +200,7 @@ mod tests {
         fn check(&self, _: &Query) -> Result<(), Refusal> {
             Ok(())
         }
-        fn admit(&self, _: SocketAddr) -> Result<[u64; 4], Refusal> {
+        fn admit(&self, _: SocketAddr, _: &Identity) -> Result<[u64; 4], Refusal> {
             Ok([0; 4])
         }
 
@@ -239,7 +239,7 @@ mod tests {
             Json::written("[]")
         }
 
-        async fn publish(&self, _: Option<&str>, _: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+        async fn publish(&self, _: Option<&str>, _: &Pass, _: Vec<Json>) -> Result<Vec<Published>, Refusal> {
             Ok(Vec::new())
         }
 

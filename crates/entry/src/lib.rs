@@ -13,6 +13,7 @@
 //! **Invariant:** of a request's headers and query nothing is logged, and nothing but names is repeated in an answer.
 //! **Invariant:** a peer's mistake is never a 500.
 
+mod admission;
 mod answer;
 mod authority;
 mod body;
@@ -29,6 +30,7 @@ mod routes;
 pub mod service;
 mod upgrade;
 
+pub use admission::Pass;
 pub use config::{Config, Deadlines, Limits};
 pub use connection::{MAX_EARLY_BYTES, MAX_HEAD_BYTES};
 pub use listener::{Error, Listener};

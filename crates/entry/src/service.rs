@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-use standpipe_protocol::{ConnectionId, Json, Refusal};
+use standpipe_protocol::{ConnectionId, Identity, Json, Refusal};
 use standpipe_selection::Query;
 
-use crate::Upgrade;
+use crate::{Pass, Upgrade};
 
 /// What stands behind the routes. Generic, not a trait object: [`Service::serve`] is the life of every connection.
 ///
@@ -25,11 +25,11 @@ pub trait Service: Send + Sync + 'static {
     /// Why not. The client gets the code's status; a browser is told on the socket.
     fn check(&self, query: &Query) -> Result<(), Refusal>;
 
-    /// Takes a place for one more connection, of this address.
+    /// Takes a place for one more connection, of this address and this client.
     ///
     /// # Errors
     /// `OVER_CAPACITY` or `DRAINING`: the client gets 503 with `Retry-After`, no socket is opened.
-    fn admit(&self, peer: SocketAddr) -> Result<Self::Permit, Refusal>;
+    fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Self::Permit, Refusal>;
 
     /// The whole life of one WebSocket, from right behind the 101. Runs in the task that accepted it.
     fn serve(&self, upgrade: Upgrade<Self::Permit>) -> impl Future<Output = ()> + Send;
@@ -58,7 +58,7 @@ pub trait Service: Send + Sync + 'static {
     /// The state of all sources.
     fn sources(&self) -> impl Future<Output = Json> + Send;
 
-    /// Hands inputs to a `push` source: the named one, or the only one.
+    /// Hands inputs of whoever holds `pass` to a `push` source: the named one, or the only one.
     ///
     /// Returns one answer for each input, in order. If the future is dropped, some may have been taken.
     ///
@@ -67,6 +67,7 @@ pub trait Service: Send + Sync + 'static {
     fn publish(
         &self,
         source: Option<&str>,
+        pass: &Pass,
         inputs: Vec<Json>,
     ) -> impl Future<Output = Result<Vec<Published>, Refusal>> + Send;
 

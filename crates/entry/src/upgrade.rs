@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::server::create_response_with_body};
 
 use crate::{
+    Pass,
     answer::Response,
     operations::{bearer, only},
     rejection::{Fault, Rejection, clip},
@@ -51,6 +52,8 @@ pub struct Admitted<P> {
     pub query: Result<Query, Refusal>,
     /// The credential, from `Authorization`, else from a subprotocol, else from `access_token`.
     pub credential: Option<Secret>,
+    /// Who it is, and what it may see and send.
+    pub pass: Pass,
     /// `X-Actor-Request-ID`: the hosting platform's name for this request.
     pub request_id: Option<String>,
     /// `User-Agent`.

@@ -1,10 +1,10 @@
 //! What a shard says of itself when asked: for metrics, and for those who look at connections.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use standpipe_ledger::{Tally, Totals};
-use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Overflow};
+use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Identity, Overflow};
 
 /// Counts by a closed set of kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,9 @@ pub struct Description {
     pub id: ConnectionId,
     /// The client's address.
     pub peer: String,
+    /// Who it is: `subject`, `credential`, `plan` and `expires`, each only if it is known.
+    #[serde(flatten)]
+    pub identity: Arc<Identity>,
     /// When it was accepted, milliseconds since 1970-01-01 UTC.
     pub since: u64,
     /// `idle`, `push`, `pull`, `skip` or `ended`.

@@ -20,6 +20,7 @@ mod bounds;
 mod decimal;
 mod fields;
 mod filter;
+mod grant;
 mod index;
 mod path;
 mod pattern;
@@ -33,6 +34,7 @@ mod wording;
 
 pub use bounds::Bounds;
 pub use filter::Filter;
+pub use grant::Grant;
 pub use index::{Entry, Index};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_STEPS};
 pub use pattern::Pattern;

@@ -7,9 +7,9 @@ use std::{
 
 use dashmap::DashMap;
 use standpipe_connections::{Closing, clock::unix_ms};
-use standpipe_entry::{Published, Readiness, Service, Upgrade};
+use standpipe_entry::{Pass, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
-use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Json, Refusal, SourceState};
+use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
 use standpipe_selection::Query;
 use standpipe_upstream::{self as upstream, Upstream};
 use tokio::{
@@ -99,7 +99,7 @@ impl Service for Standpipe {
         self.sessions.check(query)
     }
 
-    fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr, _: &Identity) -> Result<Place, Refusal> {
         if self.draining.is_cancelled() {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away").hint("another one will answer"));
         }
@@ -183,7 +183,7 @@ impl Service for Standpipe {
         json(&serde_json::json!({ "now": unix_ms(), "sources": self.upstream.statuses() }))
     }
 
-    async fn publish(&self, source: Option<&str>, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+    async fn publish(&self, source: Option<&str>, _: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
         if self.draining.is_cancelled() {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events"));
         }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry, clock::unix_ms};
-use standpipe_entry::{Admitted, Upgrade};
+use standpipe_entry::{Admitted, Pass, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{CloseReason, Command, Confirm, ConnectionId, ErrorCode, Overflow, Refusal, ResumeToken};
 use standpipe_selection::{Bounds, Query, Selection, patterns};
@@ -64,8 +64,8 @@ impl Sessions {
     /// Opens the connection, here and at its shard.
     async fn begin<P>(&self, upgrade: Upgrade<P>) -> Option<Session<P>> {
         let Upgrade { stream, early, admitted } = upgrade;
-        let Admitted { permit, peer, query, .. } = admitted;
-        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, query.as_ref().ok())?;
+        let Admitted { permit, peer, query, pass, .. } = admitted;
+        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
         match query {
             Ok(query) => {
@@ -82,7 +82,7 @@ impl Sessions {
         Some(Session { life, connection, shard, permit })
     }
 
-    fn open(&self, peer: SocketAddr, query: Option<&Query>) -> Option<(Arc<Connection>, Mailbox)> {
+    fn open(&self, peer: SocketAddr, pass: Pass, query: Option<&Query>) -> Option<(Arc<Connection>, Mailbox)> {
         let id = ConnectionId(random()?);
         let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
         let mailbox = self.fanout.shard(id)?.clone();
@@ -91,6 +91,7 @@ impl Sessions {
             id,
             resume,
             peer,
+            identity: pass.identity,
             since: unix_ms(),
             epoch: self.fanout.epoch(),
             // The server's minimum wins.

@@ -54,6 +54,7 @@ fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> S
         id: ConnectionId(1000), // a jitter of exactly nothing
         resume: ResumeToken(7),
         peer: ([127, 0, 0, 1], 5).into(),
+        identity: Arc::default(),
         since: 0,
         epoch: Epoch(0x9f),
         confirm,

@@ -19,7 +19,7 @@ use warp::{Filter, filters::BoxedFilter};
 
 use super::{Call, POST, Shared, call, query};
 use crate::{
-    Service,
+    Pass, Service,
     answer::{self, Response},
     body::{Body, Lines, too_large},
     rejection::{Fault, Rejection, clip},
@@ -57,6 +57,7 @@ async fn publish<S: Service, B: Buf>(
 ) -> Result<Response, Rejection> {
     call.only(POST)?;
     call.operator()?;
+    let pass = Pass::anonymous();
     let source = source(query)?;
     let kind = kind(headers)?;
     let limits = &call.shared.config.limits;
@@ -71,11 +72,11 @@ async fn publish<S: Service, B: Buf>(
     let receipt = match kind {
         Kind::Json => {
             let inputs = inputs(&body.whole().await?, limits.max_inputs)?;
-            Receipt::from(hand_on(call, source.as_deref(), inputs).await?)
+            Receipt::from(hand_on(call, source.as_deref(), &pass, inputs).await?)
         }
         Kind::Lines => {
             let mut receipt = Receipt::default();
-            match stream(call, source.as_deref(), body, &mut receipt).await {
+            match stream(call, source.as_deref(), &pass, body, &mut receipt).await {
                 Ok(()) => receipt,
                 Err(rejection) if receipt.is_empty() => return Err(rejection),
                 Err(rejection) => return Err(rejection.detail("published", receipt.json())),
@@ -89,6 +90,7 @@ async fn publish<S: Service, B: Buf>(
 async fn stream<S: Service, B: Buf>(
     call: &Call<S>,
     source: Option<&str>,
+    pass: &Pass,
     mut body: Body<impl Stream<Item = Result<B, warp::Error>> + Unpin>,
     receipt: &mut Receipt,
 ) -> Result<(), Rejection> {
@@ -113,7 +115,7 @@ async fn stream<S: Service, B: Buf>(
             let input = line.as_ref().map(read);
             let is_end_of_batch = !matches!(input, Some(Ok(_))) || batch.len() >= MAX_BATCH || fault.is_some();
             if is_end_of_batch && !batch.is_empty() {
-                receipt.extend(hand_on(call, source, std::mem::take(&mut batch)).await?);
+                receipt.extend(hand_on(call, source, pass, std::mem::take(&mut batch)).await?);
             }
             match (fault, input) {
                 (Some(fault), _) => return Err(fault),
@@ -130,9 +132,10 @@ async fn stream<S: Service, B: Buf>(
 async fn hand_on<S: Service>(
     call: &Call<S>,
     source: Option<&str>,
+    pass: &Pass,
     inputs: Vec<Json>,
 ) -> Result<Vec<Published>, Rejection> {
-    let published = call.answered(call.service().publish(source, inputs)).await;
+    let published = call.answered(call.service().publish(source, pass, inputs)).await;
     let published = published.map_err(|late| late.hint("some of the inputs may have been taken"))?;
     Ok(published?)
 }

@@ -13,7 +13,7 @@ use warp::{Filter, filters::BoxedFilter, path::Tail};
 
 use super::{Call, GET, Shared, call, query};
 use crate::{
-    Service,
+    Pass, Service,
     answer::{self, Response},
     rejection::Rejection,
     upgrade::{self, Admitted, Handshake},
@@ -63,7 +63,8 @@ fn open<S: Service>(
             .hint("another one will answer")
             .into());
     }
-    let permit = shared.service.admit(offer.peer)?;
+    let pass = Pass::anonymous();
+    let permit = shared.service.admit(offer.peer, &pass.identity)?;
     let mut offer = offer.clone();
     let in_url = query.as_ref().ok().and_then(|query| query.access_token.clone());
     Ok(handshake.accept(
@@ -73,6 +74,7 @@ fn open<S: Service>(
             peer: offer.peer,
             query,
             credential: offer.credential.take().or(in_url),
+            pass,
             request_id: offer.request_id,
             user_agent: offer.user_agent,
             origin: offer.origin,

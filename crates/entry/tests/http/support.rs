@@ -14,9 +14,10 @@ use std::{
 };
 
 use standpipe_entry::{
-    Config, Deadlines, Limits, Listener, Operations, Origins, Published, Readiness, Service, Upgrade, config::Socket,
+    Config, Deadlines, Limits, Listener, Operations, Origins, Pass, Published, Readiness, Service, Upgrade,
+    config::Socket,
 };
-use standpipe_protocol::{After, ConnectionId, ErrorCode, Json, Refusal};
+use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal};
 use standpipe_selection::{Bounds, Query};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -68,7 +69,7 @@ impl Service for House {
         }
     }
 
-    fn admit(&self, peer: SocketAddr) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr, _: &Identity) -> Result<Place, Refusal> {
         assert!(peer.ip().is_loopback());
         if self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::new(ErrorCode::Draining, "draining"));
@@ -119,7 +120,7 @@ impl Service for House {
     }
 
     /// `"dup"`, `"odd"` and `"hang"` are what they say; all else is accepted.
-    async fn publish(&self, source: Option<&str>, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+    async fn publish(&self, source: Option<&str>, _: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
         if let Some(unknown) = source.filter(|name| *name != "in") {
             return Err(Refusal::new(ErrorCode::NotFound, format!("there is no source `{unknown}`")));
         }

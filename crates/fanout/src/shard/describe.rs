@@ -1,5 +1,7 @@
 //! What a shard answers to those who ask about it. Nothing is changed by asking.
 
+use std::sync::Arc;
+
 use standpipe_protocol::ConnectionId;
 
 use super::Shard;
@@ -27,6 +29,7 @@ impl Shard {
         Description {
             id: connection.id(),
             peer: connection.opening.peer.to_string(),
+            identity: Arc::clone(&connection.opening.identity),
             since: connection.opening.since,
             mode: client.mode.word(),
             subscriptions: subscriptions.collect(),

@@ -156,6 +156,7 @@ impl World {
             id: ConnectionId(self.next_id),
             resume: ResumeToken(1),
             peer: ([127, 0, 0, 1], 1).into(),
+            identity: Arc::default(),
             since: 0,
             epoch: Epoch(0x9f),
             confirm: Confirm::Pong,
