@@ -28,7 +28,7 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Begins with `/`.
     pub path: &'a str,
-    /// Besides `Host`, `Connection` and `Content-Length`. A `Host` given here replaces the address.
+    /// Besides `Host` and `Content-Length`. A `Host` given here replaces the address.
     pub headers: &'a [(&'a str, &'a str)],
     /// The content.
     pub body: &'a str,
@@ -44,7 +44,7 @@ pub async fn send(addr: SocketAddr, request: Request<'_>) -> Response {
     let method = if request.method.is_empty() { "GET" } else { request.method };
     let host = addr.to_string();
     let length = request.body.len().to_string();
-    let mut headers = vec![("Connection", "close"), ("Content-Length", length.as_str())];
+    let mut headers = vec![("Content-Length", length.as_str())];
     if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         headers.push(("Host", &host));
     }
@@ -56,6 +56,8 @@ pub async fn send(addr: SocketAddr, request: Request<'_>) -> Response {
         let mut stream = TcpStream::connect(addr).await?;
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(request.body.as_bytes()).await?;
+        // Nothing more is asked: the server closes behind its answer.
+        stream.shutdown().await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         std::io::Result::Ok(answer)

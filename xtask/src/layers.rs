@@ -25,7 +25,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "liveness",
         may_import: &["protocol"],
-        decides: "pure: heartbeat and receipts of one peer, deadlines, freshness of one source, drain schedule, jitter and backoff",
+        decides: "pure: heartbeat and receipts of one peer, deadlines, rates, freshness of one source, drain schedule, jitter and backoff",
     },
     Layer {
         name: "selection",
@@ -54,7 +54,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "entry",
-        may_import: &["protocol", "selection", "connections"],
+        may_import: &["protocol", "liveness", "selection", "connections"],
         decides: "HTTP: readiness, health, metrics, operations, publish, upgrade; admission, limits",
     },
     Layer { name: "apify", may_import: &["protocol", "ledger"], decides: "the platform: environment, input, charging" },

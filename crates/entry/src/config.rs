@@ -6,7 +6,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use standpipe_selection::Bounds;
 
-use crate::{operations::Operations, origin::Origins};
+use crate::{address::Proxies, operations::Operations, origin::Origins};
 
 /// The whole configuration of the entry. Any combination of values is legal.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a peer, or the service behind, may take.
     pub deadlines: Deadlines,
+    /// Who is believed about whom a request comes from.
+    pub proxies: Proxies,
     /// Who may use the operations (everything but health, status and the socket).
     pub operations: Operations,
     /// Which web pages may open a socket.

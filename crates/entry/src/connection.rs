@@ -7,7 +7,14 @@
 //! A connection is HTTP for moments and a WebSocket for days. So the HTTP phase is a box of its own: what it holds (11 to
 //! 19 KiB in hyper) is gone before [`Service::serve`] begins, and what stays is the service's future and 64 bytes at most.
 
-use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::server::conn::http1;
@@ -21,7 +28,8 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    Service, Upgrade,
+    Counts, Service, Upgrade,
+    counts::Deadline,
     exchange::{Exchange, Routes},
     overlong::Overlong,
     patience::Patient,
@@ -74,9 +82,10 @@ impl<S: Service> Entrance<S> {
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + Send + use<S> {
         let entrance = Arc::clone(self);
+        let inside = Inside::new(&self.shared.counts);
         let service = Arc::clone(&self.shared.service);
         let phase = Box::pin(async move {
-            let _place = place;
+            let (_place, _inside) = (place, inside);
             entrance.http_phase(stream, peer).await
         });
         life(phase, service)
@@ -108,6 +117,7 @@ impl<S: Service> Entrance<S> {
                     give_up_at = Some(Instant::now() + deadlines.drain);
                 }
                 () = sleep_until(deadline), if give_up_at.is_some() => {
+                    self.shared.counts.missed(Deadline::Drain);
                     debug!(%peer, "given up: a request was not finished in time for the shutdown");
                     return None;
                 }
@@ -127,13 +137,44 @@ impl<S: Service> Entrance<S> {
             }
             Err(error) => {
                 debug!(%peer, %error, "a connection ended before its request");
+                let counts = &self.shared.counts;
+                if error.is_timeout() {
+                    counts.missed(Deadline::Head);
+                } else if is_stalled_write(&error) {
+                    counts.missed(Deadline::Write);
+                }
                 let is_half_a_head = error.is_timeout() && !parts.read_buf.is_empty();
                 let last = too_large.or_else(|| is_half_a_head.then(too_late));
+                if let Some(rejection) = &last {
+                    counts.parted(rejection.status().as_u16(), rejection.code());
+                }
                 part(stream, last.map(|rejection| by_hand(&rejection)), linger).await;
             }
         }
         None
     }
+}
+
+/// A connection that speaks HTTP, while it does.
+struct Inside(Arc<Counts>);
+
+impl Inside {
+    fn new(counts: &Arc<Counts>) -> Self {
+        counts.http.fetch_add(1, Relaxed);
+        Self(Arc::clone(counts))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.http.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Whether it ended because the peer took nothing ([`Patient`]).
+fn is_stalled_write(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// What stays of a connection for as long as it lasts.

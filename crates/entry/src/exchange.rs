@@ -51,14 +51,23 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let proxies = &self.shared.config.proxies;
         let evidence = Evidence {
             peer: self.peer.ip(),
+            is_proxy: proxies.are_at(self.peer.ip()),
+            version: request.version(),
             target: request.uri().authority().map(http::uri::Authority::as_str),
             headers: request.headers(),
         };
         let caller = Caller { operator: self.shared.config.operations.judge(evidence) };
-        let handshake = upgrade::is_meant(request.headers())
-            .then(|| Arc::new(Handshake::read(&request, self.peer, self.slot.clone())));
+        let peer = match proxies.client(self.peer.ip(), request.headers()) {
+            address if address == self.peer.ip() => self.peer,
+            // Which port the client has, no proxy says.
+            address => SocketAddr::new(address, 0),
+        };
+        let handshake =
+            upgrade::is_meant(request.headers()).then(|| Arc::new(Handshake::read(&request, peer, self.slot.clone())));
+        let is_handshake = handshake.is_some();
         let line = enabled!(Level::DEBUG).then(|| format!("{} {}", request.method(), request.uri().path()));
         let probe = routes::probe(request.headers());
         request.extensions_mut().insert(caller);
@@ -69,7 +78,7 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             Some(ready) => Box::pin(future::ready(Ok(ready))),
             None => (self.routes)(request),
         };
-        let peer = self.peer;
+        let shared = Arc::clone(&self.shared);
         let places = Arc::clone(&self.places);
         Box::pin(async move {
             let mut response = answer.await?;
@@ -77,8 +86,10 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             if places.available_permits() == 0 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
             }
+            let status = response.status().as_u16();
+            shared.counts.answered(status, response.extensions().get().copied(), is_handshake);
             if let Some(line) = line {
-                debug!(%peer, status = response.status().as_u16(), "{line}");
+                debug!(%peer, status, "{line}");
             }
             Ok(response)
         })

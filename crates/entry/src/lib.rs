@@ -13,12 +13,14 @@
 //! **Invariant:** of a request's headers and query nothing is logged, and nothing but names is repeated in an answer.
 //! **Invariant:** a peer's mistake is never a 500.
 
+pub mod address;
 mod admission;
 mod answer;
 mod authority;
 mod body;
 pub mod config;
 mod connection;
+pub mod counts;
 mod exchange;
 mod listener;
 pub mod operations;
@@ -30,9 +32,11 @@ mod routes;
 pub mod service;
 mod upgrade;
 
+pub use address::{ForwardedBy, Network, Proxies};
 pub use admission::Pass;
 pub use config::{Config, Deadlines, Limits};
 pub use connection::{MAX_EARLY_BYTES, MAX_HEAD_BYTES};
+pub use counts::Counts;
 pub use listener::{Error, Listener};
 pub use operations::Operations;
 pub use origin::{Origin, Origins};

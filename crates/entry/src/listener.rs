@@ -9,7 +9,7 @@ mod pause;
 use std::{
     io,
     net::{Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,10 +19,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error};
+use tracing::{debug, error, info};
 
 use crate::{
-    Config, Service, config,
+    Config, Counts, Service, config,
     connection::Entrance,
     exchange,
     routes::{self, Shared},
@@ -59,6 +59,7 @@ pub struct Listener {
     door: TcpListener,
     address: SocketAddr,
     config: Config,
+    counts: Arc<Counts>,
 }
 
 impl Listener {
@@ -78,12 +79,17 @@ impl Listener {
             .map_err(|reason| Error::Bind { address, reason })?;
         let door = TcpListener::from_std(socket.into()).map_err(set_up)?;
         let address = door.local_addr().map_err(set_up)?;
-        Ok(Self { door, address, config })
+        Ok(Self { door, address, config, counts: Arc::default() })
     }
 
     /// The address that was bound, with the port that was given if any was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it will count.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     /// Accepts and serves connections until `stop` is cancelled.
@@ -95,7 +101,13 @@ impl Listener {
         let limits = self.config.limits;
         let publishing = Arc::new(Semaphore::new(limits.max_publishing.get().min(Semaphore::MAX_PERMITS)));
         let places = Arc::new(Semaphore::new(limits.max_http.get().min(Semaphore::MAX_PERMITS)));
-        let shared = Arc::new(Shared { service, config: self.config, stop: stop.clone(), publishing });
+        let shared = Arc::new(Shared {
+            service,
+            config: self.config,
+            counts: Arc::clone(&self.counts),
+            stop: stop.clone(),
+            publishing,
+        });
         let routes = exchange::serve(routes::all(&shared));
         let entrance = Arc::new(Entrance::new(routes, shared, Arc::clone(&places)));
         let mut pause = Pause::default();
@@ -104,7 +116,11 @@ impl Listener {
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 match self.door.accept().await {
                     Ok((stream, peer)) => {
-                        pause.end();
+                        if pause.end() {
+                            self.counts.is_shut.store(0, Relaxed);
+                            info!("connections are accepted again");
+                        }
+                        self.counts.accepted.fetch_add(1, Relaxed);
                         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                         tracker.spawn(entrance.connection(stream, peer, place));
                     }
@@ -112,6 +128,8 @@ impl Listener {
                     Err(reason) if is_about_one_connection(&reason) => debug!(%reason, "a connection was not accepted"),
                     Err(reason) => {
                         let wait = pause.next(Instant::now());
+                        self.counts.accept_failures.fetch_add(1, Relaxed);
+                        self.counts.is_shut.store(1, Relaxed);
                         if let Some(times) = wait.tell {
                             error!(%reason, times, "cannot accept connections; those that are open are not affected");
                         }

@@ -3,10 +3,16 @@
 //! With an admin token, whoever knows it. Without one, only programs on this machine that spoke to this server
 //! themselves: a peer on loopback is not enough, because a reverse proxy on the same host is such a peer for the whole
 //! world, and so is a browser that shows a stranger's page. Pure: it looks at one request and decides.
+//!
+//! Not every proxy says that it is one. nginx, as it comes, passes a request on without one header of its own, and with
+//! its own idea of `Host`, which is an address of this machine; what gives it away is HTTP/1.0, or that it closes each
+//! connection, or a `Connection: upgrade` that upgrades nothing (the recipe for WebSockets, applied to everything). What
+//! passes on bytes and not requests cannot be told from a program here: then a token has to be set, or the proxy be named
+//! in `limits.trusted_proxies`.
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Version, header};
 use standpipe_protocol::{ErrorCode, Refusal, command::Secret};
 use subtle::ConstantTimeEq;
 
@@ -26,6 +32,10 @@ pub enum Operations {
 pub struct Evidence<'a> {
     /// The other end of the TCP connection.
     pub peer: IpAddr,
+    /// Whether that is a proxy that the configuration names.
+    pub is_proxy: bool,
+    /// HTTP's version.
+    pub version: Version,
     /// The authority of an absolute request target; it goes before `Host` (RFC 9112 §3.2.2).
     pub target: Option<&'a str>,
     /// All headers.
@@ -45,8 +55,12 @@ pub enum Denial {
     NoHost,
     /// `Host` is a name or address that does not have to mean this machine.
     ForeignHost,
+    /// The peer is a proxy that the configuration names.
+    TrustedProxy,
     /// A proxy passed the request on: it left this header.
     Forwarded(&'static str),
+    /// The request is as some proxies make it, and hardly any program: this is how.
+    LikeAProxy(&'static str),
     /// A page of another site made the request: this header says so.
     CrossSite(&'static str),
 }
@@ -72,9 +86,12 @@ impl Operations {
     }
 }
 
-fn is_local(Evidence { peer, target, headers }: Evidence<'_>) -> Result<(), Denial> {
+fn is_local(Evidence { peer, is_proxy, version, target, headers }: Evidence<'_>) -> Result<(), Denial> {
     if !peer.to_canonical().is_loopback() {
         return Err(Denial::RemotePeer);
+    }
+    if is_proxy {
+        return Err(Denial::TrustedProxy);
     }
     for name in headers.keys() {
         if name.as_str().starts_with("x-forwarded-") {
@@ -83,6 +100,15 @@ fn is_local(Evidence { peer, target, headers }: Evidence<'_>) -> Result<(), Deni
         if let Some(proxy) = PROXY_HEADERS.iter().find(|proxy| name == **proxy) {
             return Err(Denial::Forwarded(proxy));
         }
+    }
+    if version < Version::HTTP_11 {
+        return Err(Denial::LikeAProxy("HTTP/1.0"));
+    }
+    if names(headers, "close") {
+        return Err(Denial::LikeAProxy("Connection: close"));
+    }
+    if names(headers, "upgrade") && !headers.contains_key(header::UPGRADE) {
+        return Err(Denial::LikeAProxy("Connection: upgrade"));
     }
     let host = only(headers, &header::HOST).ok_or(Denial::NoHost)?;
     if !authority::is_loopback(host) || target.is_some_and(|target| !authority::is_loopback(target)) {
@@ -100,6 +126,12 @@ fn is_local(Evidence { peer, target, headers }: Evidence<'_>) -> Result<(), Deni
         return Err(Denial::CrossSite("Sec-Fetch-Site"));
     }
     Ok(())
+}
+
+/// Whether `Connection` has this option (RFC 9110 §7.6.1).
+fn names(headers: &HeaderMap, option: &str) -> bool {
+    let lines = headers.get_all(header::CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case(option))
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1), if there is exactly one such header.
@@ -137,7 +169,14 @@ impl From<Denial> for Refusal {
             Denial::ForeignHost => {
                 local("`Host` is not a loopback address such as 127.0.0.1, [::1] or localhost".to_owned())
             }
+            Denial::TrustedProxy => local("the request came through a proxy of `limits.trusted_proxies`".to_owned()),
             Denial::Forwarded(header) => local(format!("the request came through a proxy: it has `{header}`")),
+            Denial::LikeAProxy(how) => Self::new(
+                ErrorCode::Forbidden,
+                format!("{OPERATIONS}, and the request is as proxies make it: it has `{how}`"),
+            )
+            .hint("without an admin token a program on this machine asks by HTTP/1.1 and keeps its connection, as curl does; \
+                   else set `admin.token`"),
             Denial::CrossSite(header) => local(format!("a page of another site made the request: `{header}` says so")),
         }
     }
@@ -161,7 +200,13 @@ mod tests {
     }
 
     fn local(peer: &str, list: &[(&str, &str)]) -> Result<(), Denial> {
-        Operations::Local.judge(Evidence { peer: peer.parse().unwrap(), target: None, headers: &headers(list) })
+        let (peer, headers) = (peer.parse().unwrap(), headers(list));
+        Operations::Local.judge(Evidence { peer, ..evidence(&headers) })
+    }
+
+    fn evidence(headers: &HeaderMap) -> Evidence<'_> {
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        Evidence { peer, is_proxy: false, version: Version::HTTP_11, target: None, headers }
     }
 
     #[test]
@@ -203,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_says_nothing_is_known_by_how_it_asks() {
+        for (list, told) in [
+            (&[("host", HERE), ("connection", "close")][..], "Connection: close"),
+            (&[("host", HERE), ("connection", "Keep-Alive, Close")], "Connection: close"),
+            (&[("host", HERE), ("connection", "upgrade")], "Connection: upgrade"),
+        ] {
+            assert_eq!(local("127.0.0.1", list), Err(Denial::LikeAProxy(told)), "{list:?}");
+        }
+        let headers = headers(&[("host", HERE), ("connection", "keep-alive")]);
+        let local = |evidence| Operations::Local.judge(evidence);
+        assert_eq!(local(evidence(&headers)), Ok(()));
+        let old = Evidence { version: Version::HTTP_10, ..evidence(&headers) };
+        assert_eq!(local(old), Err(Denial::LikeAProxy("HTTP/1.0")));
+        assert_eq!(local(Evidence { is_proxy: true, ..evidence(&headers) }), Err(Denial::TrustedProxy));
+    }
+
+    #[test]
     fn a_name_that_was_rebound_to_this_machine_is_refused() {
         for (list, denial) in [
             (&[][..], Denial::NoHost),
@@ -215,7 +277,7 @@ mod tests {
             assert_eq!(local("127.0.0.1", list), Err(denial), "{list:?}");
         }
         let headers = headers(&[("host", HERE)]);
-        let evidence = Evidence { peer: IpAddr::from([127, 0, 0, 1]), target: Some("evil.example"), headers: &headers };
+        let evidence = Evidence { target: Some("evil.example"), ..evidence(&headers) };
         assert_eq!(Operations::Local.judge(evidence), Err(Denial::ForeignHost));
     }
 
@@ -243,7 +305,8 @@ mod tests {
     fn with_a_token_whoever_knows_it_may_and_nobody_else() {
         let rule = Operations::Token(Secret("s3cret".to_owned()));
         let judge = |list: &[(&str, &str)], peer: &str| {
-            rule.judge(Evidence { peer: peer.parse().unwrap(), target: None, headers: &headers(list) })
+            let (peer, headers) = (peer.parse().unwrap(), headers(list));
+            rule.judge(Evidence { peer, ..evidence(&headers) })
         };
         for value in ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret "] {
             assert_eq!(

@@ -9,7 +9,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use standpipe_protocol::{ErrorCode, Json, Refusal};
 
-use crate::answer::{self, Response};
+use crate::{
+    answer::{self, Response},
+    counts::Code,
+};
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $variant:ident => $text:literal, $status:ident;)+) => {
@@ -128,6 +131,11 @@ impl Rejection {
         self.0.status
     }
 
+    /// Its code, for the counts.
+    pub(crate) fn code(&self) -> Code {
+        Code(self.0.error.code)
+    }
+
     /// The body of the answer.
     pub(crate) fn json(&self) -> String {
         // Invariant: texts only, which cannot fail to be written.
@@ -141,6 +149,7 @@ impl Rejection {
     /// The whole answer.
     pub(crate) fn into_response(self) -> Response {
         let mut response = answer::json(self.0.status, self.json());
+        response.extensions_mut().insert(self.code());
         for (name, value) in self.0.headers {
             response.headers_mut().append(name, value);
         }

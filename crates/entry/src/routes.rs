@@ -21,7 +21,7 @@ use warp::{Filter, filters::BoxedFilter};
 pub(crate) use health::probe;
 
 use crate::{
-    Config, Service,
+    Config, Counts, Service,
     answer::Response,
     operations::Denial,
     rejection::{Fault, Rejection, clip},
@@ -48,6 +48,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
 pub(crate) struct Shared<S> {
     pub(crate) service: Arc<S>,
     pub(crate) config: Config,
+    pub(crate) counts: Arc<Counts>,
     /// Cancelled once no socket is opened any more.
     pub(crate) stop: CancellationToken,
     /// A place for each `/publish` at work.

@@ -45,7 +45,7 @@ pub struct Upgrade<P> {
 pub struct Admitted<P> {
     /// The place that [`crate::Service::admit`] gave.
     pub permit: P,
-    /// The other end of the TCP connection.
+    /// The client: the other end of the TCP connection, or whom a trusted proxy names there, with port 0.
     pub peer: SocketAddr,
     /// What the URL asks for. An error is what a browser has to be told on the socket, because it cannot read the body
     /// of a failed handshake: the socket was accepted for that alone.

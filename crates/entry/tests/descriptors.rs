@@ -38,8 +38,12 @@ mod tests {
             assert_eq!(inside.reply().await.status, 200);
         }
         assert_eq!(log.text().matches("cannot accept connections").count(), 1);
+        assert_eq!(server.counts.is_shut(), 1);
+        assert!(server.counts.accept_failures() > 0);
 
         drop(crowd);
         assert_eq!(within(server.get("/live")).await.status, 200, "and then the door opens again");
+        assert_eq!(server.counts.is_shut(), 0);
+        assert_eq!(log.text().matches("connections are accepted again").count(), 1);
     }
 }

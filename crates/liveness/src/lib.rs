@@ -8,10 +8,12 @@ pub mod drain;
 pub mod freshness;
 pub mod heartbeat;
 pub mod jitter;
+pub mod rate;
 pub mod receipt;
 
 pub use backoff::Backoff;
 pub use drain::DrainPlan;
 pub use freshness::Freshness;
 pub use heartbeat::{Heartbeat, Step, Timing};
+pub use rate::{Bucket, Rate};
 pub use receipt::{Begun, Ordinal, Receipts, Unproven};

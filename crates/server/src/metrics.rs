@@ -10,12 +10,14 @@ use prometheus::{
     core::{AtomicU64, GenericGauge},
 };
 use standpipe_connections::Registry;
+use standpipe_entry::Counts;
 use standpipe_fanout::{Bounds, KeysReport, Report};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
 /// All that is shown.
 pub(crate) struct Numbers<'a> {
+    pub(crate) entry: &'a Counts,
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
     pub(crate) log: LogNumbers,
@@ -50,13 +52,14 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
+    let Numbers { entry, registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
     page.gauge("process_tasks", "Tasks that are alive, one of them for each connection.", *tasks as u64)?;
     page.gauge("process_draining", "1 while the server says goodbye.", u64::from(*draining))?;
 
+    fill_entry(page, entry)?;
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
     page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
     page.gauge("connections_queue_bytes", "Bytes that wait for clients.", report.queue_bytes)?;
@@ -106,6 +109,24 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     let help = "Keys that were forgotten because there were too many.";
     page.counter("snapshot_keys_forgotten_total", help, log.keys.forgotten)?;
     fill_sources(page, sources)
+}
+
+fn fill_entry(page: &Page, entry: &Counts) -> prometheus::Result<()> {
+    page.counter("entry_accepted_total", "TCP connections that were accepted.", entry.accepted())?;
+    page.gauge("entry_http_connections", "Connections that speak HTTP, handshakes among them.", entry.http())?;
+    let help = "Attempts to accept for which there was no file descriptor, or no memory.";
+    page.counter("entry_accept_failures_total", help, entry.accept_failures())?;
+    page.gauge("entry_shut", "1 while nothing can be accepted for that reason.", entry.is_shut())?;
+    for (name, help, label, counted) in [
+        ("entry_answers_total", "Answers, by the first digit of their status.", "class", &entry.answers),
+        ("entry_handshakes_refused_total", "Handshakes that became no socket.", "code", &entry.refused_handshakes),
+        ("entry_requests_refused_total", "Other requests that were refused.", "code", &entry.refused_requests),
+        ("entry_deadlines_total", "Waits of the entry that were given up.", "deadline", &entry.deadlines),
+    ] {
+        let counts: Vec<_> = counted.all().collect();
+        page.labelled_counter(name, help, label, &counts)?;
+    }
+    Ok(())
 }
 
 fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
@@ -191,7 +212,9 @@ mod tests {
     #[test]
     fn every_metric_is_on_the_page_once_with_its_help() {
         let registry = Registry::default();
+        let entry = Counts::default();
         let numbers = Numbers {
+            entry: &entry,
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
             log: LogNumbers {
@@ -209,6 +232,8 @@ mod tests {
         };
         let page = render(&numbers);
         for line in [
+            "standpipe_entry_handshakes_refused_total{code=\"OVER_CAPACITY\"} 0",
+            "standpipe_entry_deadlines_total{deadline=\"head\"} 0",
             "standpipe_connections_queue_bytes 77",
             "standpipe_connections_closed_total{reason=\"SLOW_CONSUMER\"} 0",
             "standpipe_fanout_overflows_total{policy=\"skip\"} 0",

@@ -7,7 +7,7 @@ use std::{
 
 use dashmap::DashMap;
 use standpipe_connections::{Closing, clock::unix_ms};
-use standpipe_entry::{Pass, Published, Readiness, Service, Upgrade};
+use standpipe_entry::{Counts, Pass, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
 use standpipe_selection::Query;
@@ -29,6 +29,7 @@ use crate::{
 pub(crate) struct Standpipe {
     pub(crate) sessions: Sessions,
     pub(crate) upstream: Upstream,
+    pub(crate) entry: Arc<Counts>,
     pub(crate) places: Places,
     /// Cancelled when the drain begins.
     pub(crate) draining: CancellationToken,
@@ -147,6 +148,7 @@ impl Service for Standpipe {
         let (fanout, now) = (&self.sessions.fanout, Instant::now());
         let log = fanout.log();
         metrics::render(&Numbers {
+            entry: &self.entry,
             registry: &self.sessions.registry,
             report: fanout.report().await,
             log: LogNumbers {

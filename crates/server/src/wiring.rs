@@ -4,7 +4,7 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
-use standpipe_entry::Listener;
+use standpipe_entry::{Counts, Listener};
 use standpipe_fanout::{Fanout, SourceNews};
 use standpipe_liveness::DrainPlan;
 use standpipe_protocol::Epoch;
@@ -54,7 +54,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         .context("start the sources")?;
     // The sources hold the ends that count: the log and the news end with the last of them.
     drop((items, changes));
-    let standpipe = Arc::new(assemble(&settings, fanout.clone(), upstream));
+    let standpipe = Arc::new(assemble(&settings, listener.counts(), fanout.clone(), upstream));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
@@ -116,7 +116,7 @@ async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Si
     }
 }
 
-fn assemble(settings: &Settings, fanout: Fanout, upstream: Upstream) -> Standpipe {
+fn assemble(settings: &Settings, entry: Arc<Counts>, fanout: Fanout, upstream: Upstream) -> Standpipe {
     let Settings { client, limits, .. } = settings;
     let config = standpipe_connections::Config {
         max_queue_bytes: client.max_queue_bytes,
@@ -145,6 +145,7 @@ fn assemble(settings: &Settings, fanout: Fanout, upstream: Upstream) -> Standpip
             overflow: client.overflow,
         },
         upstream,
+        entry,
         places: Places::new(limits.max_connections, limits.max_connections_per_ip),
         draining: CancellationToken::new(),
         started: Instant::now(),

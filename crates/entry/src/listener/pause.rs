@@ -13,6 +13,8 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 pub(super) struct Pause {
     in_a_row: u32,
     told_at: Option<Instant>,
+    /// There was a line since something was last accepted.
+    is_told: bool,
     untold: u64,
 }
 
@@ -26,9 +28,10 @@ pub(super) struct Wait {
 }
 
 impl Pause {
-    /// Something was accepted.
-    pub(super) fn end(&mut self) {
+    /// Something was accepted. Whether to say so: a line has told of failures before.
+    pub(super) fn end(&mut self) -> bool {
         self.in_a_row = 0;
+        std::mem::take(&mut self.is_told)
     }
 
     /// It failed again.
@@ -39,6 +42,7 @@ impl Pause {
         let is_time = self.told_at.is_none_or(|at| now.duration_since(at) >= BETWEEN_LINES);
         let tell = is_time.then(|| {
             self.told_at = Some(now);
+            self.is_told = true;
             std::mem::take(&mut self.untold)
         });
         Wait { length, tell }
@@ -68,7 +72,8 @@ mod tests {
         for at in 1..10 {
             assert_eq!(tell(&mut pause, at), None);
         }
-        pause.end();
+        assert!(pause.end(), "that it works again is told");
+        assert!(!pause.end(), "once");
         assert_eq!(tell(&mut pause, 10), Some(10), "success in between does not bring a line for each failure");
     }
 }

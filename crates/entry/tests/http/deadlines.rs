@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use standpipe_entry::counts::CountBy;
 use tokio::{io::AsyncWriteExt, time::Instant};
 
-use crate::support::{Raw, Server, handshake, within};
+use crate::support::{Raw, Server, eventually, handshake, within};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -97,4 +98,29 @@ async fn a_socket_outlives_all_deadlines_of_http() {
     upgrade.stream.write_all(b"still here").await.unwrap();
     drop(upgrade);
     assert_eq!(raw.rest().await, "still here");
+}
+
+#[tokio::test]
+async fn what_came_too_late_and_what_was_refused_is_counted() {
+    let server = Server::with(|config| {
+        config.deadlines.head = SHORT;
+        config.deadlines.body = SHORT;
+    });
+    let mut slow = server.connect().await;
+    slow.send("GET /live HTTP/1.1\r\n").await;
+    slow.rest().await;
+    let mut silent = server.connect().await;
+    silent.rest().await;
+    let promised = format!("POST /publish HTTP/1.1\r\nHost: {}\r\nContent-Length: 9\r\n\r\n1", server.address);
+    assert_eq!(server.ask(promised).await.status, 408);
+    assert_eq!(server.get("/nowhere").await.status, 404);
+    assert_eq!(server.ask(handshake("/ws?topisc=a", "")).await.status, 400);
+
+    let counts = &server.counts;
+    let of = |counted: &CountBy, word: &str| counted.all().find(|(known, _)| *known == word).unwrap().1;
+    assert_eq!((of(&counts.deadlines, "head"), of(&counts.deadlines, "body")), (2, 1));
+    assert_eq!((of(&counts.refused_requests, "REQUEST_TIMEOUT"), of(&counts.refused_requests, "NOT_FOUND")), (2, 1));
+    assert_eq!(of(&counts.refused_handshakes, "UNKNOWN_PARAMETER"), 1);
+    assert_eq!((of(&counts.answers, "4xx"), counts.accepted()), (4, 5));
+    eventually(|| counts.http() == 0).await;
 }

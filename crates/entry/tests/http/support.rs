@@ -14,8 +14,8 @@ use std::{
 };
 
 use standpipe_entry::{
-    Config, Deadlines, Limits, Listener, Operations, Origins, Pass, Published, Readiness, Service, Upgrade,
-    config::Socket,
+    Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass, Proxies, Published, Readiness,
+    Service, Upgrade, config::Socket,
 };
 use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal};
 use standpipe_selection::{Bounds, Query};
@@ -146,6 +146,7 @@ impl Service for House {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) house: Arc<House>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) stop: CancellationToken,
     pub(crate) tracker: TaskTracker,
     sockets: mpsc::Receiver<Upgrade<Place>>,
@@ -161,7 +162,7 @@ impl Server {
         let mut config = config();
         change(&mut config);
         let listener = Listener::bind(config).unwrap();
-        let address = listener.address();
+        let (address, counts) = (listener.address(), listener.counts());
         let (sender, sockets) = mpsc::channel(64);
         let house = Arc::new(House {
             sockets: sender,
@@ -178,7 +179,7 @@ impl Server {
             async move { listener.run(house, &tracker, stop).await }
         };
         tracker.spawn(run);
-        Self { address, house, stop, tracker, sockets }
+        Self { address, house, counts, stop, tracker, sockets }
     }
 
     pub(crate) async fn connect(&self) -> Raw {
@@ -230,6 +231,7 @@ pub(crate) fn config() -> Config {
             max_inputs: 100,
         },
         deadlines: Deadlines { head: long, body: long, stream: long, answer: long, write: long, drain: long },
+        proxies: Proxies { networks: Vec::new(), header: ForwardedBy::XForwardedFor },
         operations: Operations::Local,
         origins: Origins::SameHost,
         bounds: Bounds {

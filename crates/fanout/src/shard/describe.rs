@@ -28,7 +28,11 @@ impl Shard {
         });
         Description {
             id: connection.id(),
-            peer: connection.opening.peer.to_string(),
+            peer: match connection.opening.peer {
+                // Behind a proxy: which port the client has, it does not say.
+                peer if peer.port() == 0 => peer.ip().to_string(),
+                peer => peer.to_string(),
+            },
             identity: Arc::clone(&connection.opening.identity),
             since: connection.opening.since,
             mode: client.mode.word(),

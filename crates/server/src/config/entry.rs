@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use standpipe_entry::{
-    Config, Operations,
+    Config, Operations, Proxies,
     config::{Deadlines, Limits, Socket},
 };
 use standpipe_protocol::command::Secret;
@@ -30,7 +30,7 @@ const DEADLINES: Deadlines = Deadlines {
 };
 
 /// The entry's configuration.
-pub(super) fn entry(server: &Server, bounds: Bounds, limits: &LimitKeys, auth: AuthKeys, admin: AdminKeys) -> Config {
+pub(super) fn entry(server: &Server, bounds: Bounds, limits: LimitKeys, auth: AuthKeys, admin: AdminKeys) -> Config {
     Config {
         listen: server.listen,
         socket: SOCKET,
@@ -43,6 +43,7 @@ pub(super) fn entry(server: &Server, bounds: Bounds, limits: &LimitKeys, auth: A
             max_inputs: limits.max_publish_inputs.get(),
         },
         deadlines: DEADLINES,
+        proxies: Proxies { networks: limits.trusted_proxies, header: limits.proxy_header },
         operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
         origins: auth.allowed_origins.0,
         bounds,

@@ -116,7 +116,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
         log,
         client: Client::check(&client?, reader),
         drain: Drain::check(&drain?, reader),
-        entry: entry::entry(&server, limits.bounds, &limit_keys, auth?, admin?),
+        entry: entry::entry(&server, limits.bounds, limit_keys, auth?, admin?),
         server,
         limits,
         sources,

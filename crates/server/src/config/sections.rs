@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
+use standpipe_entry::{ForwardedBy, Network};
 use standpipe_protocol::{Confirm, Overflow};
 
 use super::{
@@ -93,6 +94,8 @@ section! {
     LimitKeys {
         max_connections: NonZeroUsize = 15_000, "Open connections of clients.";
         max_connections_per_ip: NoLimitAtZero = 0, "The same, from one address.";
+        trusted_proxies: Vec<Network> = Vec::<String>::new(), "Networks of the proxies in front of this server, as `10.0.0.0/8`: they are believed about the address that a client has.";
+        proxy_header: ForwardedBy = "x-forwarded-for", "Where they write it. Any other header is the client's own word.";
         max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";
         max_topics_per_command: NonZeroUsize = 128, "Topic patterns in one command or URL.";
         max_filter_bytes: Size = "256KiB", "The text of one filter. In a message `client.max_frame` bounds it as well, in a URL the 8 KiB of a request's head.";
@@ -146,4 +149,5 @@ section! {
 }
 
 choice!(Confirm: "pong" => Confirm::Pong, "ack" => Confirm::Ack);
+choice!(ForwardedBy: "x-forwarded-for" => ForwardedBy::XForwardedFor, "forwarded" => ForwardedBy::Forwarded);
 choice!(Overflow: "disconnect" => Overflow::Disconnect, "catch_up" => Overflow::CatchUp, "skip" => Overflow::Skip);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use ::config::ValueKind;
-use standpipe_entry::origin::{Origin, Origins};
+use standpipe_entry::{Network, Origin, Origins};
 
 use super::{
     environment::ExpandError,
@@ -134,6 +134,21 @@ impl Setting for Origin {
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match String::read(found, reader)?.parse() {
             Ok(origin) => Some(origin),
+            Err(error) => reader.refuse(found, error.to_string(), ""),
+        }
+    }
+}
+
+impl Setting for Network {
+    const SHAPE: Shape = Shape::Text;
+
+    fn kind() -> String {
+        "a network such as `10.0.0.0/8`, or an address".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match String::read(found, reader)?.parse() {
+            Ok(network) => Some(network),
             Err(error) => reader.refuse(found, error.to_string(), ""),
         }
     }
