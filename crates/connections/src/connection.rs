@@ -18,7 +18,7 @@ use standpipe_protocol::{
 };
 use tokio::time::Instant;
 
-use crate::{Closing, Config, Held, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary};
+use crate::{Closing, Config, Held, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary, turnstile::Place};
 
 /// What is fixed about a connection at its handshake.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ pub struct Connection {
     signal: Arc<Signal>,
     outbox: Mutex<Outbox>,
     pub(crate) waker: AtomicWaker,
+    pub(crate) place: Place,
     subscribed: AtomicBool,
     written: AtomicU64,
     confirmed: AtomicU64,
@@ -72,6 +73,7 @@ impl Connection {
             signal,
             outbox: Mutex::default(),
             waker: AtomicWaker::new(),
+            place: Place::default(),
             subscribed: AtomicBool::new(false),
             written: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
@@ -108,7 +110,7 @@ impl Connection {
     }
 
     /// Queues an answer or a notice, and wakes the writer. A client for which even that is too much is closed.
-    pub fn tell(&self, message: &Message<'_>, mark: Mark, now: Instant) {
+    pub fn tell(self: &Arc<Self>, message: &Message<'_>, mark: Mark, now: Instant) {
         let frame = codec::message_frame(message);
         let mut outbox = self.outbox();
         if is_boundary(message) {
@@ -123,11 +125,27 @@ impl Connection {
         self.wake();
     }
 
-    /// Tells the writer that something is queued, unless it will look soon anyway, or cannot write now.
-    pub fn wake(&self) {
-        if self.outbox().needs_writer() {
-            self.waker.wake();
+    /// Tells the writer that something is queued, unless it will look soon anyway, or cannot write now. If it has to wait
+    /// its turn, it lines up.
+    pub fn wake(self: &Arc<Self>) {
+        let outbox = self.outbox();
+        let (is_needed, replays) = (outbox.needs_writer(), outbox.replays());
+        drop(outbox);
+        match is_needed {
+            true if replays => self.signal.line_up(self),
+            true => self.waker.wake(),
+            false => {}
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn signal(&self) -> Arc<Signal> {
+        Arc::clone(&self.signal)
+    }
+
+    /// Whether what was read from the log for it may be written now; if not, its task is woken when it may.
+    pub(crate) fn pass(self: &Arc<Self>) -> bool {
+        self.signal.pass(self)
     }
 
     /// Whether enough of the queue is written for more to come this way; if not, its shard is signalled once it is.

@@ -21,6 +21,7 @@ mod queued;
 mod reader;
 pub mod registry;
 mod signal;
+mod turnstile;
 mod writer;
 
 pub use closing::Closing;

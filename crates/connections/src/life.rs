@@ -302,6 +302,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
+        if !self.may_pass(now) {
+            return Poll::Pending;
+        }
         self.take(now);
         if self.writer.is_empty() {
             return Poll::Pending;
@@ -337,6 +340,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
         }
+    }
+
+    /// What was read from the log for this client waits for its turn to be written.
+    fn may_pass(&self, now: Instant) -> bool {
+        let must_pass = self.waiting.replays && matches!(self.phase, Phase::Open) && self.flush_at(now).is_none();
+        !must_pass || self.connection.pass()
     }
 
     fn take(&mut self, now: Instant) {

@@ -63,6 +63,8 @@ pub(crate) struct Outbox {
     sealed: bool,
     /// The shard waits until no more bytes than this are queued.
     room_wanted: Option<usize>,
+    /// Some of what is held was read from the log for this client.
+    replays: bool,
     /// The writer need not be woken while fewer bytes than this wait: it looks again by itself.
     wake_at: usize,
 }
@@ -74,6 +76,8 @@ pub(crate) struct Waiting {
     pub(crate) oldest: Option<Instant>,
     /// Bytes that are queued or in the writer's hand.
     pub(crate) bytes: usize,
+    /// Some of it was read from the log for this client.
+    pub(crate) replays: bool,
     /// How many frames were ever queued.
     queued: u64,
 }
@@ -99,6 +103,7 @@ impl Outbox {
                 Way::Live | Way::Replay => conflation.forget(hash),
             }
         }
+        self.replays |= way == Way::Replay;
         self.push(Queued { body: Body::Record(Arc::clone(record)), mark, at: now });
         Offer::Queued
     }
@@ -111,6 +116,7 @@ impl Outbox {
         if !fits(self.held.frame_bytes, frame.len(), config.bound(way)) {
             return self.full(frame.len(), way, config);
         }
+        self.replays |= way == Way::Replay;
         self.push(Queued::own(frame, mark, now));
         Offer::Queued
     }
@@ -218,6 +224,7 @@ impl Outbox {
     /// Frames that were queued once are fully written, or dropped. Returns whether the shard is to be told of the room.
     pub(crate) fn release(&mut self, released: Held) -> bool {
         self.held.remove(released);
+        self.replays &= self.held.frame_bytes > 0;
         self.room_wanted.take_if(|low_water| self.held.frame_bytes <= *low_water).is_some()
     }
 
@@ -275,7 +282,8 @@ impl Outbox {
 
     pub(crate) fn waiting(&self) -> Waiting {
         let oldest = self.queue.front().map(|queued| queued.at);
-        Waiting { oldest, bytes: self.held.frame_bytes, queued: self.taken + self.queue.len() as u64 }
+        let queued = self.taken + self.queue.len() as u64;
+        Waiting { oldest, bytes: self.held.frame_bytes, replays: self.replays, queued }
     }
 
     /// The writer, which saw `seen`, rests until it is woken because `wake_at` bytes wait, or for a reason of its own.
@@ -291,6 +299,11 @@ impl Outbox {
     /// Whether the writer is to be woken for what is queued.
     pub(crate) fn needs_writer(&self) -> bool {
         self.held.frame_bytes >= self.wake_at
+    }
+
+    /// Whether some of what is held was read from the log for this client, and so waits its turn.
+    pub(crate) fn replays(&self) -> bool {
+        self.replays
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,12 +1,14 @@
 //! What connections tell their shard: that they have room again, and how much memory waits for their clients.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use standpipe_protocol::ConnectionId;
 use tokio::sync::Notify;
+
+use crate::{Connection, turnstile::Turnstile};
 
 /// The connections of one shard that wait for more and can take it.
 ///
@@ -18,6 +20,7 @@ pub struct Signal {
     notify: Notify,
     frame_bytes: AtomicUsize,
     own_bytes: AtomicUsize,
+    turnstile: Turnstile,
 }
 
 /// How much memory waits for clients.
@@ -53,6 +56,32 @@ impl Signal {
         // Invariant: what a connection takes away it has added before, so the wrapping sums are never negative.
         self.frame_bytes.fetch_add(now.frame_bytes.wrapping_sub(before.frame_bytes), Relaxed);
         self.own_bytes.fetch_add(now.own_bytes.wrapping_sub(before.own_bytes), Relaxed);
+    }
+
+    /// Whether `connection` may write what was read from the log for it. If not, it is woken when it may.
+    pub(crate) fn pass(&self, connection: &Arc<Connection>) -> bool {
+        let may_pass = self.turnstile.pass(connection);
+        if !may_pass {
+            self.notify.notify_one();
+        }
+        may_pass
+    }
+
+    /// `connection` has something to write that was read from the log for it.
+    pub(crate) fn line_up(&self, connection: &Arc<Connection>) {
+        if self.turnstile.line_up(connection) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Lets some more of the connections write that wait for it. To be called in each turn of the shard.
+    pub fn let_pass(&self) {
+        self.turnstile.turn();
+    }
+
+    /// Whether connections wait to write.
+    pub fn has_line(&self) -> bool {
+        self.turnstile.has_line()
     }
 
     pub(crate) fn raise(&self, connection: ConnectionId) {

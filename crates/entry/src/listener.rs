@@ -32,6 +32,10 @@ use pause::Pause;
 /// Connections that the kernel keeps waiting for us; it takes its own limit (`net.core.somaxconn`) if that is lower.
 const BACKLOG: i32 = 4096;
 
+/// Connections that are accepted before others have their turn. A runtime runs tasks in the order in which they became
+/// ready: a crowd at the door stands in the way of those who are inside.
+const AT_ONCE: usize = 8;
+
 /// Why the entry could not be opened: all of these are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -111,6 +115,7 @@ impl Listener {
         let routes = exchange::serve(routes::all(&shared));
         let entrance = Arc::new(Entrance::new(routes, shared, Arc::clone(&places)));
         let mut pause = Pause::default();
+        let mut accepted = 0_usize;
         let accept = async {
             // The semaphore is never closed.
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -123,6 +128,10 @@ impl Listener {
                         self.counts.accepted.fetch_add(1, Relaxed);
                         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                         tracker.spawn(entrance.connection(stream, peer, place));
+                        accepted += 1;
+                        if accepted.is_multiple_of(AT_ONCE) {
+                            tokio::task::yield_now().await;
+                        }
                     }
                     // It was gone before we came to the door. Not our fault, nothing to wait for.
                     Err(reason) if is_about_one_connection(&reason) => debug!(%reason, "a connection was not accepted"),

@@ -139,6 +139,7 @@ impl Shard {
             || !self.convoys.is_empty()
             || self.cursor < *self.head.borrow()
             || !self.mailbox.is_empty()
+            || self.signal.has_line()
     }
 
     fn turn(&mut self, now: Instant) {
@@ -154,14 +155,18 @@ impl Shard {
             }
         }
         self.push(now);
-        self.pull(now);
-        self.ride(now);
+        // What was read before is written first.
+        if !self.signal.has_line() {
+            self.pull(now);
+            self.ride(now);
+        }
         for slot in self.touched.drain(..) {
             if let Some(client) = self.clients.get_mut(slot) {
                 client.touched = false;
                 client.connection.wake();
             }
         }
+        self.signal.let_pass();
     }
 
     fn obey(&mut self, message: ToShard, now: Instant) {

@@ -9,7 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{Config, Offer, Opening, Signal, Way};
+use crate::{Config, Offer, Opening, Signal, Way, turnstile::PASSES};
 
 pub(crate) fn config() -> Config {
     Config {
@@ -49,7 +49,7 @@ struct Served {
     life: Running,
 }
 
-fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
+pub(crate) fn connection(config: Config, confirm: Confirm, overflow: Overflow) -> Arc<Connection> {
     let opening = Opening {
         id: ConnectionId(1000), // a jitter of exactly nothing
         resume: ResumeToken(7),
@@ -60,7 +60,11 @@ fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> S
         confirm,
         overflow,
     };
-    let connection = Arc::new(Connection::new(opening, Arc::new(config), Arc::new(Signal::default())));
+    Arc::new(Connection::new(opening, Arc::new(config), Arc::new(Signal::default())))
+}
+
+fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
+    let connection = connection(config, confirm, overflow);
     connection.set_subscribed();
     let (server, client) = tokio::io::duplex(pipe);
     let (sender, commands) = mpsc::channel(1);
@@ -74,9 +78,13 @@ async fn websocket(client: DuplexStream) -> WebSocketStream<DuplexStream> {
     WebSocketStream::from_raw_socket(client, Role::Client, None).await
 }
 
-fn deliver(connection: &Connection, seq: u64, len: usize) -> Offer {
+fn deliver(connection: &Arc<Connection>, seq: u64, len: usize) -> Offer {
+    deliver_by(connection, seq, len, Way::Live)
+}
+
+fn deliver_by(connection: &Arc<Connection>, seq: u64, len: usize, way: Way) -> Offer {
     let frame = frame::text(&"x".repeat(len));
-    let offer = connection.offer_frame(frame, Mark::Event(seq), Way::Live, Instant::now());
+    let offer = connection.offer_frame(frame, Mark::Event(seq), way, Instant::now());
     connection.wake();
     offer
 }
@@ -106,6 +114,25 @@ async fn next_text(socket: &mut WebSocketStream<DuplexStream>) -> String {
             end => panic!("no text, but {end:?}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_from_the_log_for_a_client_is_written_when_its_shard_lets_it_pass() {
+    let served = serve(config(), Confirm::Pong, Overflow::Disconnect, 1 << 16);
+    let signal = served.connection.signal();
+    let other = connection(config(), Confirm::Pong, Overflow::Disconnect);
+    assert!((0..PASSES).all(|_| signal.pass(&other)));
+    let mut socket = websocket(served.client).await;
+    assert_eq!(deliver(&served.connection, 1, 1), Offer::Queued);
+    assert_eq!(next_text(&mut socket).await.len(), 1, "what is live need not line up");
+    assert_eq!(deliver_by(&served.connection, 2, 2, Way::Replay), Offer::Queued);
+    // Another has used up all passes, and its shard has not had its turn.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(signal.has_line());
+    assert_eq!(served.connection.written(), 1);
+    signal.let_pass();
+    assert_eq!(next_text(&mut socket).await.len(), 2);
+    assert!(!signal.has_line());
 }
 
 #[tokio::test(start_paused = true)]
