@@ -2,9 +2,11 @@
 //!
 //! `Content-Length` is a promise that bodies of chunks do not make, so what is counted is what arrives.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::rejection::{Fault, Rejection};
 
@@ -39,6 +41,14 @@ where
         let chunk = chunk.copy_to_bytes(chunk.remaining());
         self.left = self.left.checked_sub(chunk.len()).ok_or_else(|| too_large(self.max))?;
         Ok(Some(chunk))
+    }
+
+    /// Reads nothing for so long.
+    ///
+    /// # Errors
+    /// 408, if the deadline comes first.
+    pub(crate) async fn pause(&self, length: Duration) -> Result<(), Rejection> {
+        timeout_at(self.deadline, sleep(length)).await.map_err(|_| late())
     }
 
     /// All of it.
@@ -130,7 +140,7 @@ fn trim(line: &Bytes) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::convert::Infallible;
 
     use futures_util::stream;
     use proptest::prelude::*;

@@ -2,8 +2,9 @@
 //!
 //! No value has a default here; defaults live in the server.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use standpipe_liveness::Rate;
 use standpipe_selection::Bounds;
 
 use crate::{address::Proxies, operations::Operations, origin::Origins};
@@ -17,6 +18,8 @@ pub struct Config {
     pub socket: Socket,
     /// How much is taken at the same time, and in one request.
     pub limits: Limits,
+    /// How much one address, one credential, and all together may use.
+    pub guests: Guests,
     /// How long a peer, or the service behind, may take.
     pub deadlines: Deadlines,
     /// Who is believed about whom a request comes from.
@@ -55,6 +58,34 @@ pub struct Limits {
     pub max_line_bytes: usize,
     /// Inputs of one `/publish`: elements of the array, or lines of the stream.
     pub max_inputs: usize,
+}
+
+/// How much whoever comes in may use. Where there is no value, there is no limit.
+#[derive(Debug, Clone)]
+pub struct Guests {
+    /// Open sockets in all.
+    pub max_connections: NonZeroUsize,
+    /// What one address may use (of IPv6, one /64).
+    pub address: Allowance,
+    /// What one credential may use whose plan is not named.
+    pub credential: Allowance,
+    /// What a credential of a plan may use, by the plan's name.
+    pub plans: HashMap<Arc<str>, Allowance>,
+    /// Addresses that are remembered at the same time, and credentials, besides those with an open socket.
+    pub max_addresses: NonZeroUsize,
+    /// The longest that the answer to somebody is held back who is refused again and again.
+    pub max_refusal_delay: Option<Duration>,
+}
+
+/// What one party may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// Sockets at the same time.
+    pub max_connections: Option<NonZeroUsize>,
+    /// Attempts to open one.
+    pub connect_rate: Option<Rate>,
+    /// Inputs published.
+    pub publish_rate: Option<Rate>,
 }
 
 /// How long something may take.

@@ -26,6 +26,8 @@ pub struct Counts {
     pub refused_handshakes: CountBy,
     /// Other requests that were refused, by code.
     pub refused_requests: CountBy,
+    /// Limits that somebody was at, by the key that sets them.
+    pub limits: CountBy,
     /// Deadlines that a peer, or the service, did not keep.
     pub deadlines: CountBy,
 }
@@ -33,6 +35,59 @@ pub struct Counts {
 /// What `error.code` of an answer says; it travels with the answer, as an extension.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Code(pub(crate) &'static str);
+
+/// A limit that is counted by what sets it, because its code is that of others as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Sockets in all.
+    MaxConnections,
+    /// Sockets of one address.
+    MaxConnectionsPerIp,
+    /// Sockets of one credential.
+    MaxConnectionsPerCredential,
+    /// Attempts of one address.
+    ConnectRatePerIp,
+    /// Attempts of one credential.
+    ConnectRatePerCredential,
+    /// Inputs of one address.
+    PublishRatePerIp,
+    /// Inputs of one credential.
+    PublishRatePerCredential,
+    /// Connections that speak HTTP: times that one waited for a place.
+    MaxHttp,
+    /// Requests that publish.
+    MaxPublishing,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::MaxConnections,
+        Self::MaxConnectionsPerIp,
+        Self::MaxConnectionsPerCredential,
+        Self::ConnectRatePerIp,
+        Self::ConnectRatePerCredential,
+        Self::PublishRatePerIp,
+        Self::PublishRatePerCredential,
+        Self::MaxHttp,
+        Self::MaxPublishing,
+    ];
+
+    /// The key of the configuration that sets it, within `limits`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "max_connections",
+            Self::MaxConnectionsPerIp => "max_connections_per_ip",
+            Self::MaxConnectionsPerCredential => "max_connections_per_credential",
+            Self::ConnectRatePerIp => "connect_rate_per_ip",
+            Self::ConnectRatePerCredential => "connect_rate_per_credential",
+            Self::PublishRatePerIp => "publish_rate_per_ip",
+            Self::PublishRatePerCredential => "publish_rate_per_credential",
+            Self::MaxHttp => "max_http",
+            Self::MaxPublishing => "max_publishing",
+        }
+    }
+}
 
 /// A wait that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +151,7 @@ impl Default for Counts {
             answers: CountBy::new(CLASSES),
             refused_handshakes: CountBy::new(codes()),
             refused_requests: CountBy::new(codes()),
+            limits: CountBy::new(Limit::ALL.map(Limit::word)),
             deadlines: CountBy::new(Deadline::ALL.map(Deadline::word)),
         }
     }
@@ -138,6 +194,10 @@ impl Counts {
     pub(crate) fn parted(&self, status: u16, code: Code) {
         self.answers.count(class(status));
         self.refused_requests.count(code.0);
+    }
+
+    pub(crate) fn exceeded(&self, limit: Limit) {
+        self.limits.count(limit.word());
     }
 
     pub(crate) fn missed(&self, deadline: Deadline) {

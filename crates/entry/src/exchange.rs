@@ -59,12 +59,13 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             target: request.uri().authority().map(http::uri::Authority::as_str),
             headers: request.headers(),
         };
-        let caller = Caller { operator: self.shared.config.operations.judge(evidence) };
+        let operator = self.shared.config.operations.judge(evidence);
         let peer = match proxies.client(self.peer.ip(), request.headers()) {
             address if address == self.peer.ip() => self.peer,
             // Which port the client has, no proxy says.
             address => SocketAddr::new(address, 0),
         };
+        let caller = Caller { peer, operator };
         let handshake =
             upgrade::is_meant(request.headers()).then(|| Arc::new(Handshake::read(&request, peer, self.slot.clone())));
         let is_handshake = handshake.is_some();

@@ -15,15 +15,16 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, info};
 
 use crate::{
-    Config, Counts, Service, config,
+    Config, Counts, Guests, Service, config,
     connection::Entrance,
+    counts::Limit,
     exchange,
     routes::{self, Shared},
 };
@@ -64,6 +65,7 @@ pub struct Listener {
     address: SocketAddr,
     config: Config,
     counts: Arc<Counts>,
+    guests: Arc<Guests>,
 }
 
 impl Listener {
@@ -83,7 +85,9 @@ impl Listener {
             .map_err(|reason| Error::Bind { address, reason })?;
         let door = TcpListener::from_std(socket.into()).map_err(set_up)?;
         let address = door.local_addr().map_err(set_up)?;
-        Ok(Self { door, address, config, counts: Arc::default() })
+        let counts = Arc::<Counts>::default();
+        let guests = Guests::new(config.guests.clone(), config.limits.max_http.get(), Arc::clone(&counts));
+        Ok(Self { door, address, config, counts, guests: Arc::new(guests) })
     }
 
     /// The address that was bound, with the port that was given if any was asked for.
@@ -94,6 +98,11 @@ impl Listener {
     /// What it will count.
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
+    }
+
+    /// Those who will come: the service gives them their places.
+    pub fn guests(&self) -> Arc<Guests> {
+        Arc::clone(&self.guests)
     }
 
     /// Accepts and serves connections until `stop` is cancelled.
@@ -109,6 +118,7 @@ impl Listener {
             service,
             config: self.config,
             counts: Arc::clone(&self.counts),
+            guests: self.guests,
             stop: stop.clone(),
             publishing,
         });
@@ -117,8 +127,7 @@ impl Listener {
         let mut pause = Pause::default();
         let mut accepted = 0_usize;
         let accept = async {
-            // The semaphore is never closed.
-            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            while let Some(place) = place(&places, &self.counts).await {
                 match self.door.accept().await {
                     Ok((stream, peer)) => {
                         if pause.end() {
@@ -149,6 +158,16 @@ impl Listener {
         };
         stop.run_until_cancelled(accept).await;
     }
+}
+
+/// A place for one more connection that speaks HTTP, once there is one.
+async fn place(places: &Arc<Semaphore>, counts: &Counts) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    counts.exceeded(Limit::MaxHttp);
+    // It is never closed.
+    Arc::clone(places).acquire_owned().await.ok()
 }
 
 /// A socket to bind, with the options that accepted ones inherit.

@@ -3,7 +3,7 @@
 //! What WebSocket commands and HTTP requests can both get wrong is a [`Refusal`] of the protocol; what only HTTP can get
 //! wrong is a [`Fault`]. Both become a [`Rejection`]. A peer's mistake is never a 500.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -63,11 +63,11 @@ faults! {
     AnswerTimeout => "ANSWER_TIMEOUT", GATEWAY_TIMEOUT;
 }
 
-/// How long a client that was turned away for want of room waits, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// How long a client that was turned away for want of room waits.
+const ROOM_AFTER: Duration = Duration::from_secs(5);
 
-/// How long a client waits that comes to a server about to be replaced, in seconds.
-const RETRY_AFTER_DRAIN: HeaderValue = HeaderValue::from_static("1");
+/// How long a client waits that comes to a server about to be replaced.
+const DRAINED_AFTER: Duration = Duration::from_secs(1);
 
 /// A request that is not followed, on its way to becoming an answer.
 #[derive(Debug, Clone)]
@@ -159,13 +159,18 @@ impl Rejection {
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, message, hint, id: _ } = refusal;
+        let Refusal { code, message, hint, id: _, retry_after } = refusal;
         let error = Body { code: code.as_str(), message: message.into(), hint: hint.map(Cow::Owned) };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let rejection = Self::of(status, error);
+        let rejection = match (retry_after, code) {
+            // Whole seconds (RFC 9110 §10.2.3), never too early.
+            (Some(wait), _) => rejection.header(header::RETRY_AFTER, seconds(wait + Duration::from_millis(999))),
+            (None, ErrorCode::Draining) => rejection.header(header::RETRY_AFTER, seconds(DRAINED_AFTER)),
+            (None, ErrorCode::OverCapacity) => rejection.header(header::RETRY_AFTER, seconds(ROOM_AFTER)),
+            (None, _) => rejection,
+        };
         match code {
-            ErrorCode::Draining => rejection.header(header::RETRY_AFTER, RETRY_AFTER_DRAIN),
-            ErrorCode::OverCapacity => rejection.header(header::RETRY_AFTER, RETRY_AFTER),
             // RFC 9110 §11.6.1: a 401 names at least one scheme that would do.
             ErrorCode::Unauthorized => {
                 rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"standpipe\""))
@@ -173,6 +178,10 @@ impl From<Refusal> for Rejection {
             _ => rejection,
         }
     }
+}
+
+fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs())
 }
 
 /// As much of a peer's text as an answer repeats.
@@ -214,5 +223,11 @@ mod tests {
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
         }
+        let soon = Refusal::new(ErrorCode::RateLimited, "…").retry_after(Duration::from_millis(1001));
+        let response = Rejection::from(soon).into_response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[header::RETRY_AFTER]),
+            (429, &"2".parse().unwrap())
+        );
     }
 }

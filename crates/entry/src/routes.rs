@@ -10,7 +10,7 @@ mod metrics;
 mod publish;
 mod socket;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, StatusCode};
 use standpipe_protocol::{ErrorCode, Json, Refusal, refusal::did_you_mean};
@@ -21,7 +21,7 @@ use warp::{Filter, filters::BoxedFilter};
 pub(crate) use health::probe;
 
 use crate::{
-    Config, Counts, Service,
+    Config, Counts, Guests, Service,
     answer::Response,
     operations::Denial,
     rejection::{Fault, Rejection, clip},
@@ -49,6 +49,7 @@ pub(crate) struct Shared<S> {
     pub(crate) service: Arc<S>,
     pub(crate) config: Config,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) guests: Arc<Guests>,
     /// Cancelled once no socket is opened any more.
     pub(crate) stop: CancellationToken,
     /// A place for each `/publish` at work.
@@ -58,6 +59,8 @@ pub(crate) struct Shared<S> {
 /// Where a request comes from. The entry puts it into the request's extensions before the routes see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
+    /// The client, with port 0 if a proxy stands between.
+    pub(crate) peer: SocketAddr,
     /// Whether it may use the operations.
     pub(crate) operator: Result<(), Denial>,
 }

@@ -1,6 +1,6 @@
 //! The answer to a request that cannot be followed: one command, or one HTTP request. Never the end of a connection.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $variant:ident => $text:literal, $status:literal;)+) => {
@@ -67,6 +67,8 @@ error_codes! {
     NotFound => "NOT_FOUND", 404;
     /// The server takes no more of this now.
     OverCapacity => "OVER_CAPACITY", 503;
+    /// Too much of this in too short a time.
+    RateLimited => "RATE_LIMITED", 429;
     /// The server is draining; another one will answer.
     Draining => "DRAINING", 503;
     /// The client does not read as fast as events match; the connection is closed right after.
@@ -85,18 +87,27 @@ pub struct Refusal {
     pub hint: Option<String>,
     /// The `id` of the command, if it could be read.
     pub id: Option<String>,
+    /// The earliest time at which the same request makes sense, if it is the time that is wrong with it.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
-    /// A refusal without hint or id.
+    /// A refusal without hint, id or time.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, id: None }
+        Self { code, message: message.into(), hint: None, id: None, retry_after: None }
     }
 
     /// The same, saying what would be right.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, saying when the request would make sense at the earliest.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 

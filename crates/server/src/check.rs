@@ -41,7 +41,7 @@ fn summary(file: &Path, settings: &Settings) -> String {
     let (events, bytes, age) = (log.max_events, size(log.max_bytes), show_duration(log.max_age));
     line("log", format!("up to {events} events, {bytes}, {age}"));
     line("snapshot", format!("up to {} keys, {}", snapshot.max_keys, size(snapshot.max_bytes)));
-    let (count, subscriptions) = (limits.max_connections, limits.bounds.max_subscriptions);
+    let (count, subscriptions) = (settings.entry.guests.max_connections, limits.bounds.max_subscriptions);
     line(
         "clients",
         format!("up to {count}, of each {subscriptions} subscriptions and {} waiting", size(client.max_queue_bytes)),

@@ -10,7 +10,7 @@ use prometheus::{
     core::{AtomicU64, GenericGauge},
 };
 use standpipe_connections::Registry;
-use standpipe_entry::Counts;
+use standpipe_entry::{Counts, Guests};
 use standpipe_fanout::{Bounds, KeysReport, Report};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
@@ -18,6 +18,7 @@ use standpipe_upstream::SourceStatus;
 /// All that is shown.
 pub(crate) struct Numbers<'a> {
     pub(crate) entry: &'a Counts,
+    pub(crate) guests: &'a Guests,
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
     pub(crate) log: LogNumbers,
@@ -52,7 +53,7 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { entry, registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
+    let Numbers { entry, guests, registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
@@ -60,6 +61,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.gauge("process_draining", "1 while the server says goodbye.", u64::from(*draining))?;
 
     fill_entry(page, entry)?;
+    fill_guests(page, guests)?;
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
     page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
     page.gauge("connections_queue_bytes", "Bytes that wait for clients.", report.queue_bytes)?;
@@ -121,12 +123,20 @@ fn fill_entry(page: &Page, entry: &Counts) -> prometheus::Result<()> {
         ("entry_answers_total", "Answers, by the first digit of their status.", "class", &entry.answers),
         ("entry_handshakes_refused_total", "Handshakes that became no socket.", "code", &entry.refused_handshakes),
         ("entry_requests_refused_total", "Other requests that were refused.", "code", &entry.refused_requests),
+        ("entry_limits_total", "Times that somebody was at a limit, by its key.", "limit", &entry.limits),
         ("entry_deadlines_total", "Waits of the entry that were given up.", "deadline", &entry.deadlines),
     ] {
         let counts: Vec<_> = counted.all().collect();
         page.labelled_counter(name, help, label, &counts)?;
     }
     Ok(())
+}
+
+fn fill_guests(page: &Page, guests: &Guests) -> prometheus::Result<()> {
+    let (addresses, credentials) = guests.remembered();
+    page.gauge("entry_addresses", "Addresses of which something is remembered.", addresses as u64)?;
+    page.gauge("entry_credentials", "Credentials of which something is remembered.", credentials as u64)?;
+    page.gauge("entry_held_back", "Answers to the refused that are held back.", guests.held_back() as u64)
 }
 
 fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
@@ -207,14 +217,31 @@ fn opts(name: &str, help: &str) -> Opts {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+
+    use standpipe_entry::config::Allowance;
+
     use super::*;
 
     #[test]
     fn every_metric_is_on_the_page_once_with_its_help() {
         let registry = Registry::default();
         let entry = Counts::default();
+        let guests = Guests::new(
+            standpipe_entry::config::Guests {
+                max_connections: NonZeroUsize::MIN,
+                address: Allowance::default(),
+                credential: Allowance::default(),
+                plans: HashMap::new(),
+                max_addresses: NonZeroUsize::MIN,
+                max_refusal_delay: None,
+            },
+            4,
+            Arc::default(),
+        );
         let numbers = Numbers {
             entry: &entry,
+            guests: &guests,
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
             log: LogNumbers {
@@ -233,6 +260,7 @@ mod tests {
         let page = render(&numbers);
         for line in [
             "standpipe_entry_handshakes_refused_total{code=\"OVER_CAPACITY\"} 0",
+            "standpipe_entry_limits_total{limit=\"max_connections\"} 0",
             "standpipe_entry_deadlines_total{deadline=\"head\"} 0",
             "standpipe_connections_queue_bytes 77",
             "standpipe_connections_closed_total{reason=\"SLOW_CONSUMER\"} 0",

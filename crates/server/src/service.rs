@@ -1,22 +1,14 @@
 //! What the routes show and forward, answered by those who own it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use dashmap::DashMap;
 use standpipe_connections::{Closing, clock::unix_ms};
-use standpipe_entry::{Counts, Pass, Published, Readiness, Service, Upgrade};
+use standpipe_entry::{Counts, Guests, Pass, Place, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
 use standpipe_selection::Query;
 use standpipe_upstream::{self as upstream, Upstream};
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,58 +22,11 @@ pub(crate) struct Standpipe {
     pub(crate) sessions: Sessions,
     pub(crate) upstream: Upstream,
     pub(crate) entry: Arc<Counts>,
-    pub(crate) places: Places,
+    pub(crate) guests: Arc<Guests>,
     /// Cancelled when the drain begins.
     pub(crate) draining: CancellationToken,
     pub(crate) started: Instant,
     pub(crate) started_at: u64,
-}
-
-/// The room for connections: in all, and for each address.
-pub(crate) struct Places {
-    all: Arc<Semaphore>,
-    max: usize,
-    per_ip: Option<usize>,
-    by_ip: Arc<DashMap<IpAddr, usize>>,
-}
-
-/// The place of one connection; given back when dropped.
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
-    ip: Option<(IpAddr, Arc<DashMap<IpAddr, usize>>)>,
-}
-
-impl Places {
-    pub(crate) fn new(max: usize, per_ip: Option<usize>) -> Self {
-        Self { all: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max, per_ip, by_ip: Arc::default() }
-    }
-
-    fn take(&self, peer: SocketAddr) -> Result<Place, Refusal> {
-        let full = |who: &str, max: usize| {
-            Refusal::new(ErrorCode::OverCapacity, format!("{who} has as many connections as it may have, {max}"))
-                .hint("come back later; one connection can have many subscriptions")
-        };
-        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| full("the server", self.max))?;
-        let Some(max) = self.per_ip else { return Ok(Place { _permit: permit, ip: None }) };
-        let ip = peer.ip().to_canonical();
-        let mut held = self.by_ip.entry(ip).or_insert(0);
-        if *held >= max {
-            return Err(full("your address", max));
-        }
-        *held += 1;
-        drop(held);
-        Ok(Place { _permit: permit, ip: Some((ip, Arc::clone(&self.by_ip))) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some((ip, by_ip)) = &self.ip else { return };
-        by_ip.remove_if_mut(ip, |_, held| {
-            *held = held.saturating_sub(1);
-            *held == 0
-        });
-    }
 }
 
 impl Standpipe {
@@ -100,11 +45,11 @@ impl Service for Standpipe {
         self.sessions.check(query)
     }
 
-    fn admit(&self, peer: SocketAddr, _: &Identity) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {
         if self.draining.is_cancelled() {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away").hint("another one will answer"));
         }
-        self.places.take(peer)
+        self.guests.enter(peer, identity)
     }
 
     fn serve(&self, upgrade: Upgrade<Place>) -> impl Future<Output = ()> + Send {
@@ -149,6 +94,7 @@ impl Service for Standpipe {
         let log = fanout.log();
         metrics::render(&Numbers {
             entry: &self.entry,
+            guests: &self.guests,
             registry: &self.sessions.registry,
             report: fanout.report().await,
             log: LogNumbers {

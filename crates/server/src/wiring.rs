@@ -4,7 +4,7 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
-use standpipe_entry::{Counts, Listener};
+use standpipe_entry::Listener;
 use standpipe_fanout::{Fanout, SourceNews};
 use standpipe_liveness::DrainPlan;
 use standpipe_protocol::Epoch;
@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Flush, Settings},
-    service::{Places, Standpipe},
+    service::Standpipe,
     session::{self, Sessions},
     shutdown::Signals,
 };
@@ -54,7 +54,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         .context("start the sources")?;
     // The sources hold the ends that count: the log and the news end with the last of them.
     drop((items, changes));
-    let standpipe = Arc::new(assemble(&settings, listener.counts(), fanout.clone(), upstream));
+    let standpipe = Arc::new(assemble(&settings, &listener, fanout.clone(), upstream));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
@@ -116,7 +116,7 @@ async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Si
     }
 }
 
-fn assemble(settings: &Settings, entry: Arc<Counts>, fanout: Fanout, upstream: Upstream) -> Standpipe {
+fn assemble(settings: &Settings, listener: &Listener, fanout: Fanout, upstream: Upstream) -> Standpipe {
     let Settings { client, limits, .. } = settings;
     let config = standpipe_connections::Config {
         max_queue_bytes: client.max_queue_bytes,
@@ -145,8 +145,8 @@ fn assemble(settings: &Settings, entry: Arc<Counts>, fanout: Fanout, upstream: U
             overflow: client.overflow,
         },
         upstream,
-        entry,
-        places: Places::new(limits.max_connections, limits.max_connections_per_ip),
+        entry: listener.counts(),
+        guests: listener.guests(),
         draining: CancellationToken::new(),
         started: Instant::now(),
         started_at: unix_ms(),

@@ -22,6 +22,7 @@ use crate::{
     Pass, Service,
     answer::{self, Response},
     body::{Body, Lines, too_large},
+    counts::Limit,
     rejection::{Fault, Rejection, clip},
     service::Published,
 };
@@ -67,11 +68,13 @@ async fn publish<S: Service, B: Buf>(
         Kind::Lines => (limits.max_stream_bytes, Instant::now() + deadlines.stream),
     };
     refuse_promised(headers, max)?;
+    afford(call, &pass, 0)?;
     let _place = place(call)?;
     let body = Body::new(chunks, max, deadline);
     let receipt = match kind {
         Kind::Json => {
             let inputs = inputs(&body.whole().await?, limits.max_inputs)?;
+            afford(call, &pass, inputs.len())?;
             Receipt::from(hand_on(call, source.as_deref(), &pass, inputs).await?)
         }
         Kind::Lines => {
@@ -115,6 +118,11 @@ async fn stream<S: Service, B: Buf>(
             let input = line.as_ref().map(read);
             let is_end_of_batch = !matches!(input, Some(Ok(_))) || batch.len() >= MAX_BATCH || fault.is_some();
             if is_end_of_batch && !batch.is_empty() {
+                // A stream is not refused in the middle: it is read as fast as it may come.
+                while let Err(refusal) = afford(call, pass, batch.len()) {
+                    let Some(wait) = refusal.retry_after else { return Err(refusal.into()) };
+                    body.pause(wait).await?;
+                }
                 receipt.extend(hand_on(call, source, pass, std::mem::take(&mut batch)).await?);
             }
             match (fault, input) {
@@ -126,6 +134,11 @@ async fn stream<S: Service, B: Buf>(
         }
     }
     Ok(())
+}
+
+/// Takes so many inputs from what whoever publishes may publish now.
+fn afford<S: Service>(call: &Call<S>, pass: &Pass, inputs: usize) -> Result<(), Refusal> {
+    call.shared.guests.publish(call.caller.peer, &pass.identity, inputs)
 }
 
 /// Gives the inputs to the service.
@@ -143,6 +156,7 @@ async fn hand_on<S: Service>(
 /// A place among those who publish, for as long as this request is at work.
 fn place<S: Service>(call: &Call<S>) -> Result<OwnedSemaphorePermit, Rejection> {
     Arc::clone(&call.shared.publishing).try_acquire_owned().map_err(|_| {
+        call.shared.counts.exceeded(Limit::MaxPublishing);
         Refusal::new(ErrorCode::OverCapacity, "too many requests publish at the same time")
             .hint("come back later, or send more in one request")
             .into()

@@ -1,6 +1,6 @@
 //! The routes that become a WebSocket: `/ws`, `/ws/{topic}`, and `/` with an upgrade header.
 //!
-//! In this order a request is turned away: it is no handshake (400, 426), its page may not (403), its URL asks for what
+//! In this order a request is turned away: its address comes too often (429), it is no handshake (400, 426), its page may not (403), its URL asks for what
 //! cannot be (4xx), there is no room (503). To a page, what is wrong with the URL is said on the socket instead: see
 //! [`Admitted::query`].
 
@@ -9,12 +9,14 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use standpipe_protocol::{ErrorCode, Refusal};
 use standpipe_selection::Query;
+use tokio::time::sleep;
 use warp::{Filter, filters::BoxedFilter, path::Tail};
 
 use super::{Call, GET, Shared, call, query};
 use crate::{
     Pass, Service,
     answer::{self, Response},
+    counts::Code,
     rejection::Rejection,
     upgrade::{self, Admitted, Handshake},
 };
@@ -28,19 +30,46 @@ pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Respon
         .and(warp::ext::optional::<Extension<S>>())
         .and(call(shared))
         .and(query())
-        .map(|topic: Tail, handshake: Option<Extension<S>>, call: Call<S>, query: String| {
-            let opened = match handshake {
-                Some(handshake) => open(&call.shared, &handshake, topic.as_str(), &query),
-                None => Err(call.only(GET).err().unwrap_or_else(upgrade::required)),
-            };
-            answer::of(opened)
+        .then(|topic: Tail, handshake: Option<Extension<S>>, call: Call<S>, query: String| async move {
+            match handshake {
+                Some(handshake) => answered(&call, &handshake, topic.as_str(), &query).await,
+                None => answer::of(Err(call.only(GET).err().unwrap_or_else(upgrade::required))),
+            }
         });
     // Without a handshake, `/` is the index: the next route.
-    let root = warp::path::end().and(warp::ext::get::<Extension<S>>()).and(call(shared)).and(query()).map(
-        |handshake: Extension<S>, call: Call<S>, query: String| answer::of(open(&call.shared, &handshake, "", &query)),
-    );
+    let root =
+        warp::path::end().and(warp::ext::get::<Extension<S>>()).and(call(shared)).and(query()).then(
+            |handshake: Extension<S>, call: Call<S>, query: String| async move {
+                answered(&call, &handshake, "", &query).await
+            },
+        );
     ws.or(root).unify().boxed()
 }
+
+/// The answer to a handshake, held back if it is once more the same no.
+async fn answered<S: Service>(call: &Call<S>, handshake: &Handshake<S::Permit>, topic: &str, query: &str) -> Response {
+    let shared = &call.shared;
+    let peer = call.caller.peer;
+    let opened = match shared.guests.knock(peer) {
+        Ok(()) => open(shared, handshake, topic, query),
+        Err(refusal) => Err(refusal.into()),
+    };
+    let response = answer::of(opened);
+    let is_storm =
+        response.extensions().get().is_some_and(|Code(code)| STORMS.iter().any(|storm| storm.as_str() == *code));
+    // Without randomness all would come back together: then nothing is held back.
+    let delay =
+        if is_storm { getrandom::u64().ok().and_then(|random| shared.guests.hold_back(peer, random)) } else { None };
+    if let Some(delay) = delay {
+        shared.stop.run_until_cancelled(sleep(delay.length)).await;
+    }
+    response
+}
+
+/// The answers that clients come back for as fast as they are given, if nobody slows them down. Who is wrong about the
+/// URL is told at once: a person may be trying.
+const STORMS: [ErrorCode; 4] =
+    [ErrorCode::OverCapacity, ErrorCode::RateLimited, ErrorCode::Unauthorized, ErrorCode::Forbidden];
 
 /// Opens the socket, or says why not.
 fn open<S: Service>(

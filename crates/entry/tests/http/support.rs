@@ -1,7 +1,7 @@
 //! A small service behind the real entry, and a client that writes and reads bytes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     future::pending,
     io,
     net::SocketAddr,
@@ -15,7 +15,8 @@ use std::{
 
 use standpipe_entry::{
     Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass, Proxies, Published, Readiness,
-    Service, Upgrade, config::Socket,
+    Service, Upgrade,
+    config::{Allowance, Guests, Socket},
 };
 use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal};
 use standpipe_selection::{Bounds, Query};
@@ -229,6 +230,14 @@ pub(crate) fn config() -> Config {
             max_stream_bytes: 64 * 1024,
             max_line_bytes: 512,
             max_inputs: 100,
+        },
+        guests: Guests {
+            max_connections: many,
+            address: Allowance::default(),
+            credential: Allowance::default(),
+            plans: HashMap::new(),
+            max_addresses: NonZeroUsize::new(1000).unwrap(),
+            max_refusal_delay: None,
         },
         deadlines: Deadlines { head: long, body: long, stream: long, answer: long, write: long, drain: long },
         proxies: Proxies { networks: Vec::new(), header: ForwardedBy::XForwardedFor },

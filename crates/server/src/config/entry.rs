@@ -1,10 +1,10 @@
 //! What the entry is told. Besides the keys, what nobody has a reason to set: it is fixed here.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use standpipe_entry::{
     Config, Operations, Proxies,
-    config::{Deadlines, Limits, Socket},
+    config::{Allowance, Deadlines, Guests, Limits, Socket},
 };
 use standpipe_protocol::command::Secret;
 use standpipe_selection::Bounds;
@@ -42,10 +42,30 @@ pub(super) fn entry(server: &Server, bounds: Bounds, limits: LimitKeys, auth: Au
             max_line_bytes: in_memory(limits.max_publish_line),
             max_inputs: limits.max_publish_inputs.get(),
         },
+        guests: guests(&limits),
         deadlines: DEADLINES,
         proxies: Proxies { networks: limits.trusted_proxies, header: limits.proxy_header },
         operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
         origins: auth.allowed_origins.0,
         bounds,
+    }
+}
+
+fn guests(limits: &LimitKeys) -> Guests {
+    Guests {
+        max_connections: limits.max_connections,
+        address: Allowance {
+            max_connections: limits.max_connections_per_ip.0,
+            connect_rate: limits.connect_rate_per_ip.0,
+            publish_rate: limits.publish_rate_per_ip.0,
+        },
+        credential: Allowance {
+            max_connections: limits.max_connections_per_credential.0,
+            connect_rate: limits.connect_rate_per_credential.0,
+            publish_rate: limits.publish_rate_per_credential.0,
+        },
+        plans: HashMap::new(),
+        max_addresses: limits.max_addresses,
+        max_refusal_delay: limits.max_refusal_delay.0,
     }
 }

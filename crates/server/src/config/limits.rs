@@ -82,6 +82,19 @@ const THEMES: &[Theme] = &[
         limits: &[
             Limit(Of("limits", "max_connections"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
             Limit(Of("limits", "max_connections_per_ip"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
+            Limit(Of("limits", "max_connections_per_credential"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
+            Limit(Of("limits", "connect_rate_per_ip"), TOO_OFTEN, Refused(ErrorCode::RateLimited)),
+            Limit(Of("limits", "connect_rate_per_credential"), TOO_OFTEN, Refused(ErrorCode::RateLimited)),
+            Limit(
+                Of("limits", "max_refusal_delay"),
+                "A quarter of `max_http` wait at the same time; with more, answers are given at once.",
+                Nothing,
+            ),
+            Limit(
+                Of("limits", "max_addresses"),
+                "Those that were not seen for longest are forgotten, a half at once; whoever is connected is not.",
+                Nothing,
+            ),
             Limit(Of("limits", "max_http"), "New ones wait in the kernel's queue.", Nothing),
             Limit(
                 Of("client", "max_frame"),
@@ -126,6 +139,8 @@ const THEMES: &[Theme] = &[
         about: "What `POST /publish` takes.",
         limits: &[
             Limit(Of("limits", "max_publishing"), REFUSED, Refused(ErrorCode::OverCapacity)),
+            Limit(Of("limits", "publish_rate_per_ip"), PACED, Refused(ErrorCode::RateLimited)),
+            Limit(Of("limits", "publish_rate_per_credential"), PACED, Refused(ErrorCode::RateLimited)),
             Limit(Of("limits", "max_publish_bytes"), REFUSED, Http(Fault::PayloadTooLarge)),
             Limit(Of("limits", "max_publish_stream"), STREAM, Http(Fault::PayloadTooLarge)),
             Limit(Of("limits", "max_publish_line"), STREAM, Http(Fault::PayloadTooLarge)),
@@ -138,6 +153,8 @@ const THEMES: &[Theme] = &[
 const REFUSED: &str = "Refused.";
 const CLOSED: &str = "The connection is closed.";
 const NO_ROOM: &str = "Refused before the upgrade, with `Retry-After`.";
+const TOO_OFTEN: &str = "Refused before anything is looked at, with `Retry-After`.";
+const PACED: &str = "A request is refused, with `Retry-After`; a stream of lines that has begun is read more slowly.";
 const FORGOTTEN: &str = "The oldest events are forgotten; who resumes from before them is told.";
 const SILENT: &str = "The key that was silent for longest is forgotten.";
 const STREAM: &str = "What comes after it is refused; inputs before it stand.";

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use ::config::{Value, ValueKind};
+use standpipe_liveness::Rate;
 
 use super::{
     keys::{Found, Reader, Setting, Shape},
@@ -119,6 +120,18 @@ impl Setting for Duration {
             return reader.refuse(found, "it is zero", "it is a duration such as \"25s\", longer than nothing");
         }
         Some(duration)
+    }
+}
+
+impl Setting for Rate {
+    const SHAPE: Shape = Shape::Text;
+
+    fn kind() -> String {
+        "a rate".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        measured(found, reader, "a rate such as \"10/s\" or \"600/m\", or \"none\"", quantity::rate)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Durations (`25s`, `500ms`) and sizes (`1MB`, `64KiB`) as people write them: a whole number and a unit.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use standpipe_liveness::Rate;
 
 /// A number of bytes, shown in the largest unit that divides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +46,23 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 /// Reads a size.
 pub(super) fn size(text: &str) -> Result<Size, Wrong> {
     quantity(text, SIZES, "a size", "64KiB").map(Size)
+}
+
+/// Reads a rate: a count, `/` and a unit of time, such as `10/s`.
+pub(super) fn rate(text: &str) -> Result<Rate, Wrong> {
+    const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600)];
+    let right = || "write a rate such as \"10/s\", \"600/m\" or \"1000/h\", or \"none\" for no limit".to_owned();
+    let wrong = |what| Wrong { what, right: right() };
+    let (count, unit) = text.split_once('/').ok_or_else(|| wrong("it does not say in how long"))?;
+    let count = count.trim();
+    if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
+        return Err(wrong("it is not a whole number and a unit of time"));
+    }
+    let count: u32 = count.replace('_', "").parse().map_err(|_| wrong("it is too large"))?;
+    let count = NonZeroU32::new(count).ok_or_else(|| wrong("it is zero"))?;
+    let unit = UNITS.iter().find(|(name, _)| *name == unit.trim());
+    let (_, seconds) = unit.ok_or_else(|| wrong("its unit is not known: there are s, m and h"))?;
+    Ok(Rate { count, per: Duration::from_secs(*seconds) })
 }
 
 /// A duration as it would be written: `25s`, `500ms`, `15m`.
@@ -120,6 +139,25 @@ mod tests {
             ("99999999999999999999h", "it is too large", "write a duration such as \"25s\""),
         ] {
             assert_eq!(duration(text), Err(Wrong { what, right: right.to_owned() }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_count_in_a_unit_of_time() {
+        for (text, count, seconds) in [("10/s", 10, 1), ("600/m", 600, 60), ("1_000 / h", 1000, 3600)] {
+            let expected = Rate { count: NonZeroU32::new(count).unwrap(), per: Duration::from_secs(seconds) };
+            assert_eq!(rate(text), Ok(expected), "{text}");
+        }
+        for (text, what) in [
+            ("10", "it does not say in how long"),
+            ("0/s", "it is zero"),
+            ("-1/s", "it is not a whole number and a unit of time"),
+            ("1.5/s", "it is not a whole number and a unit of time"),
+            ("10/day", "its unit is not known: there are s, m and h"),
+            ("99999999999/s", "it is too large"),
+        ] {
+            let wrong = rate(text).unwrap_err();
+            assert_eq!((wrong.what, wrong.right.contains("\"none\"")), (what, true), "{text}");
         }
     }
 

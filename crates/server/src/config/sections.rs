@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use standpipe_entry::{ForwardedBy, Network};
+use standpipe_liveness::Rate;
 use standpipe_protocol::{Confirm, Overflow};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     quantity::Size,
     texts::{AllowedOrigins, Hidden},
     valid::Flush,
-    values::{Auto, choice},
+    values::{Auto, OrNone, choice},
 };
 
 /// What a section of the file is called, what it is about, and its keys.
@@ -93,7 +94,14 @@ section! {
 section! {
     LimitKeys {
         max_connections: NonZeroUsize = 15_000, "Open connections of clients.";
-        max_connections_per_ip: NoLimitAtZero = 0, "The same, from one address.";
+        max_connections_per_ip: NoLimitAtZero = 0, "The same, from one address; of IPv6, from one /64.";
+        max_connections_per_credential: NoLimitAtZero = 0, "The same, of one credential.";
+        connect_rate_per_ip: OrNone<Rate> = "none", "How often clients of one address connect.";
+        connect_rate_per_credential: OrNone<Rate> = "none", "How often clients of one credential connect.";
+        publish_rate_per_ip: OrNone<Rate> = "none", "Inputs that are published from one address. What comes in one request is taken as a whole, and waited for afterwards.";
+        publish_rate_per_credential: OrNone<Rate> = "none", "The same, with one credential.";
+        max_refusal_delay: OrNone<Duration> = "2s", "How long an answer is held back, at most, to an address that is refused again and again. The first 8 are given at once, the next ones later and later, at a random time; a minute without one, and it begins anew.";
+        max_addresses: NonZeroUsize = 100_000, "Addresses of which is remembered what they have used of their rates and how often they were refused, and as many credentials.";
         trusted_proxies: Vec<Network> = Vec::<String>::new(), "Networks of the proxies in front of this server, as `10.0.0.0/8`: they are believed about the address that a client has.";
         proxy_header: ForwardedBy = "x-forwarded-for", "Where they write it. Any other header is the client's own word.";
         max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";

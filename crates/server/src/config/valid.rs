@@ -92,10 +92,6 @@ pub enum Flush {
 /// What clients may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections.
-    pub max_connections: usize,
-    /// Open connections of one address.
-    pub max_connections_per_ip: Option<usize>,
     /// What one of them may ask for.
     pub bounds: Bounds,
 }
@@ -200,8 +196,6 @@ impl Client {
 impl Limits {
     pub(super) fn check(keys: &LimitKeys) -> Self {
         Self {
-            max_connections: keys.max_connections.get(),
-            max_connections_per_ip: keys.max_connections_per_ip.0.map(NonZeroUsize::get),
             bounds: Bounds {
                 max_filter_bytes: in_memory(keys.max_filter_bytes),
                 max_filter_depth: keys.max_filter_depth.0.get(),

@@ -12,6 +12,10 @@ pub(super) enum Auto<T> {
     Fixed(T),
 }
 
+/// There may be no such limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OrNone<T>(pub(super) Option<T>);
+
 /// A word of a fixed set. [`choice!`] implements it.
 pub(super) trait Choice: Sized + Copy + 'static {
     /// The words of this version.
@@ -69,6 +73,21 @@ impl<T: Setting> Setting for Auto<T> {
             Some("auto") => Some(Self::Auto),
             Some(text) if text.bytes().all(|b| b.is_ascii_alphabetic()) => wrong_type::<_, Self>(found, reader),
             _ => T::read(found, reader).map(Self::Fixed),
+        }
+    }
+}
+
+impl<T: Setting> Setting for OrNone<T> {
+    const SHAPE: Shape = T::SHAPE;
+
+    fn kind() -> String {
+        format!("`none` or {}", T::kind())
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match found.text() {
+            Some("none") => Some(Self(None)),
+            _ => T::read(found, reader).map(|value| Self(Some(value))),
         }
     }
 }
