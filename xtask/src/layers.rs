@@ -59,7 +59,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "apify", may_import: &["protocol", "ledger"], decides: "the platform: environment, input, charging" },
     Layer { name: "client", may_import: &["protocol"], decides: "a Rust client with reconnect and resume" },
-    Layer { name: "standby", may_import: &[], decides: "a local Standby platform: a tool, not part of the server" },
+    Layer {
+        name: "standby",
+        may_import: &[],
+        decides: "a local platform, so far its runs and charges: a tool, not part of the server",
+    },
     Layer {
         name: "server",
         may_import: &[
