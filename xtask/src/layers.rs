@@ -34,8 +34,8 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "ledger",
-        may_import: &["protocol"],
-        decides: "tallies, accounts, charge batches, idempotency, budget, the journal",
+        may_import: &["protocol", "liveness"],
+        decides: "tallies, bills, charges and their keys, budget, the journal, the file of charges",
     },
     Layer {
         name: "upstream",
@@ -57,7 +57,7 @@ const LAYERS: &[Layer] = &[
         may_import: &["protocol", "liveness", "selection", "connections"],
         decides: "HTTP: readiness, health, metrics, operations, publish, upgrade; admission, limits",
     },
-    Layer { name: "apify", may_import: &["protocol", "ledger"], decides: "the platform: environment, input, charging" },
+    Layer { name: "apify", may_import: &["protocol", "ledger"], decides: "the platform: charging" },
     Layer { name: "client", may_import: &["protocol"], decides: "a Rust client with reconnect and resume" },
     Layer {
         name: "standby",

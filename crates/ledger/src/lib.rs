@@ -1,8 +1,41 @@
-//! What became of every event that was meant for somebody.
+//! What became of every event that was meant for somebody, and what of it is charged.
 //!
 //! Each connection has one [`Tally`], owned by its shard; closed ones are added up in [`Totals`]. The rule that holds them
 //! together is [`Tally::balance`]: every event that matched is in the end confirmed, conflated, skipped or unconfirmed.
+//!
+//! What is confirmed may cost money. [`Tariff`] says what and how much, [`Budget`] how much of it may still be delivered, and
+//! [`Settlement`] carries what is confirmed to a [`ChargeSink`], through a journal that outlives the process.
+//!
+//! **Invariant:** never is more charged than was confirmed. Where that is in doubt, less is charged, and counted.
 
+pub mod bill;
+pub mod bucket;
+pub mod budget;
+pub mod charge;
+mod driver;
+pub mod file;
+pub mod gate;
+pub mod journal;
+pub mod ledger;
+pub mod money;
+pub mod session;
+pub mod settle;
+pub mod sink;
 pub mod tally;
+pub mod tariff;
 
+pub use bill::{Bill, May};
+pub use bucket::TokenBucket;
+pub use budget::{Budget, Outlook};
+pub use charge::{Answer, Charge, Denied, Key, Payer, RequestId, Scope};
+pub use file::FileSink;
+pub use gate::{Pause, Unbilled};
+pub use journal::entry::{Entry, Opened, Outcome, Past, Recovered};
+pub use journal::{Found, Journal, JournalError};
+pub use ledger::{Cap, Config, EventReport, Ledger, Report, StartError};
+pub use money::{MoneyError, Usd};
+pub use session::Sessions;
+pub use settle::{ClassNumbers, Effect, Numbers, Settlement};
+pub use sink::{ChargeSink, Counts, CountsError, Terms};
 pub use tally::{Progress, Tally, Totals};
+pub use tariff::{Class, EventName, NameError, Priced, Rule, Tariff};

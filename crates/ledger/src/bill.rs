@@ -1,0 +1,230 @@
+//! What one connection was given that costs money, and how much of it is proven to have been received.
+//!
+//! The writer asks before it takes an event ([`Bill::may_take`]) and tells what it took; a receipt tells how many of the
+//! frames arrived. Between the two, frames of the same class are one entry: a connection whose events are all charged as
+//! the same thing has one, however many are on their way. So an event costs a comparison, and a receipt one addition.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, Release},
+        },
+    },
+    task::Waker,
+};
+
+use crate::{
+    Class, Payer,
+    gate::{Gate, Pass, Pause, Ticket},
+};
+
+/// What one payer has confirmed, and how much of it is unsettled. Connections add to it; the task that charges reads it.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) payer: Payer,
+    /// By class, in all.
+    pub(crate) confirmed: Box<[AtomicU64]>,
+    unsettled: AtomicU64,
+    max_unsettled: u64,
+    /// The payer cannot be charged any more.
+    denied: AtomicBool,
+    /// No connection belongs to it any more. Never true of the run's.
+    pub(crate) parted: AtomicBool,
+}
+
+impl Account {
+    pub(crate) fn new(payer: Payer, classes: usize, max_unsettled: u64) -> Self {
+        Self {
+            payer,
+            confirmed: (0..classes).map(|_| AtomicU64::new(0)).collect(),
+            unsettled: AtomicU64::new(0),
+            max_unsettled,
+            denied: AtomicBool::new(false),
+            parted: AtomicBool::new(false),
+        }
+    }
+
+    fn confirm(&self, class: Class, count: u64) {
+        if let Some(confirmed) = self.confirmed.get(class.index()) {
+            // Invariant: it is counted as unsettled before it can be settled.
+            self.unsettled.fetch_add(count, Relaxed);
+            confirmed.fetch_add(count, Release);
+        }
+    }
+
+    /// Of what was confirmed, or left by an earlier process, so many are charged or given up.
+    pub(crate) fn settle(&self, count: u64) {
+        self.unsettled.fetch_sub(count, Relaxed);
+    }
+
+    /// An earlier process left so many to be charged.
+    pub(crate) fn inherit(&self, count: u64) {
+        self.unsettled.fetch_add(count, Relaxed);
+    }
+
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.unsettled.load(Relaxed)
+    }
+
+    pub(crate) fn deny(&self) {
+        self.denied.store(true, Relaxed);
+    }
+}
+
+/// What the writer may do with the next event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Take it, as what it is billed as; nothing: nobody pays for it.
+    Take(Option<Class>),
+    /// Wait.
+    Wait(Pause),
+    /// End: its payer cannot be charged any more.
+    Part,
+}
+
+/// How many events' money is set aside at once.
+const RESERVED: u64 = 32;
+
+/// Frames of one class that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    class: Option<Class>,
+    /// The ordinal of the last of them.
+    end: u64,
+}
+
+/// See the file's description. What was set aside and never proven is free again when it is dropped.
+#[derive(Debug)]
+pub struct Bill {
+    account: Arc<Account>,
+    gate: Arc<Gate>,
+    /// Invariant: the ends increase, and two neighbours are of different classes.
+    runs: VecDeque<Run>,
+    taken: u64,
+    proven: u64,
+    /// Money that is set aside for events that are not taken yet.
+    spare: Option<(Class, u64)>,
+    ticket: Option<Ticket>,
+    billed: u64,
+}
+
+impl Bill {
+    pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>) -> Self {
+        let (runs, taken, proven, spare, ticket, billed) = Default::default();
+        Self { account, gate, runs, taken, proven, spare, ticket, billed }
+    }
+
+    /// Whether the next event, which is charged as `class`, may be taken.
+    pub fn may_take(&mut self, class: Option<Class>) -> May {
+        let Some(class) = class else { return May::Take(None) };
+        if self.account.denied.load(Relaxed) {
+            return May::Part;
+        }
+        if self.spare.is_some_and(|(of, count)| of == class && count > 0) {
+            return May::Take(Some(class));
+        }
+        self.rest();
+        let is_full = self.account.unsettled() >= self.account.max_unsettled;
+        match self.gate.pass(class, RESERVED, is_full) {
+            Pass::Billed => May::Take(Some(class)),
+            Pass::Unbilled => May::Take(None),
+            Pass::Reserved(count) => {
+                self.spare = Some((class, count));
+                May::Take(Some(class))
+            }
+            Pass::No(pause) => May::Wait(pause),
+        }
+    }
+
+    /// A data frame was taken, as [`Bill::may_take`] allowed.
+    pub fn took(&mut self, class: Option<Class>) {
+        if let (Some(class), Some((of, count))) = (class, &mut self.spare)
+            && class == *of
+        {
+            *count = count.saturating_sub(1);
+        }
+        self.taken += 1;
+        match self.runs.back_mut() {
+            Some(run) if run.class == class => run.end = self.taken,
+            _ => self.runs.push_back(Run { class, end: self.taken }),
+        }
+    }
+
+    /// What was set aside beyond what was taken is for others. To be called when nothing more is taken for now.
+    pub fn rest(&mut self) {
+        if let Some((class, count)) = self.spare.take() {
+            self.gate.release(class, count);
+        }
+    }
+
+    /// Has `waker` woken when [`Bill::may_take`] may answer differently.
+    pub fn wait(&mut self, waker: &Waker) {
+        self.ticket = Some(self.gate.wait(self.ticket, waker));
+    }
+
+    /// All data frames up to the `frames`th are proven to have been received.
+    pub fn proven(&mut self, frames: u64) {
+        let frames = frames.min(self.taken);
+        while let Some(run) = self.runs.front_mut().filter(|_| self.proven < frames) {
+            let (end, class) = (run.end.min(frames), run.class);
+            let count = end - self.proven;
+            self.proven = end;
+            if run.end == end {
+                self.runs.pop_front();
+            }
+            if let Some(class) = class {
+                self.billed += count;
+                self.account.confirm(class, count);
+                self.gate.confirm(class, count);
+            }
+        }
+    }
+
+    /// Of the frames that were taken, those behind the `frames`th were not written and never will be.
+    pub fn untake(&mut self, frames: u64) {
+        let frames = frames.max(self.proven);
+        while self.taken > frames {
+            let Some(run) = self.runs.pop_back() else { break };
+            let start = self.runs.back().map_or(self.proven, |before| before.end);
+            let kept = start.max(frames);
+            if let Some(class) = run.class {
+                self.gate.release(class, run.end - kept);
+            }
+            self.taken = kept;
+            if kept > start {
+                self.runs.push_back(Run { class: run.class, end: kept });
+            }
+        }
+    }
+
+    /// How many were proven and billed so far.
+    pub fn billed(&self) -> u64 {
+        self.billed
+    }
+
+    /// A quiet connection holds no memory.
+    pub fn give_back(&mut self) {
+        if self.runs.is_empty() {
+            self.runs = VecDeque::new();
+        }
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        self.rest();
+        self.untake(self.proven);
+        if let Some(ticket) = self.ticket {
+            self.gate.leave(ticket);
+        }
+        if self.account.payer != Payer::Run {
+            self.account.parted.store(true, Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

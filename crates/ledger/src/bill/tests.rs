@@ -1,0 +1,149 @@
+use std::task::Wake;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Budget, Usd, gate::Unbilled};
+
+fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+fn account() -> Arc<Account> {
+    Arc::new(Account::new(Payer::Run, 2, 1000))
+}
+
+fn gate(cap: Option<&str>, unbilled: Unbilled) -> Arc<Gate> {
+    let budget = cap.map(|cap| Budget::new(usd(cap), Usd::ZERO));
+    Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled))
+}
+
+/// Takes events of `class` until none may be taken, at most `count`.
+fn take(bill: &mut Bill, class: Option<Class>, count: u64) -> u64 {
+    let mut taken = 0;
+    while taken < count
+        && let May::Take(class) = bill.may_take(class)
+    {
+        bill.took(class);
+        taken += 1;
+    }
+    bill.rest();
+    taken
+}
+
+#[derive(Default)]
+struct Woken(AtomicU64);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+const DEAR: Class = Class(0);
+const CHEAP: Class = Class(1);
+
+#[test]
+fn only_what_is_proven_is_billed_and_each_as_what_it_is() {
+    let account = account();
+    let mut bill = Bill::new(Arc::clone(&account), gate(None, Unbilled::Hold));
+    take(&mut bill, Some(DEAR), 3);
+    take(&mut bill, None, 2);
+    take(&mut bill, Some(CHEAP), 4);
+    let confirmed = || [0, 1].map(|class: usize| account.confirmed[class].load(Relaxed));
+    bill.proven(2);
+    assert_eq!(confirmed(), [2, 0]);
+    bill.proven(7);
+    assert_eq!(confirmed(), [3, 2]);
+    bill.proven(7);
+    bill.proven(5);
+    assert_eq!((confirmed(), bill.billed(), account.unsettled()), ([3, 2], 5, 5));
+    drop(bill);
+    assert_eq!(confirmed(), [3, 2], "what was not proven never is");
+}
+
+#[test]
+fn what_a_dead_client_tied_up_is_spent_by_a_live_one() {
+    let gate = gate(Some("1"), Unbilled::Hold);
+    let (mut dead, mut live) = (Bill::new(account(), Arc::clone(&gate)), Bill::new(account(), Arc::clone(&gate)));
+    assert_eq!(take(&mut dead, Some(DEAR), 2), 2);
+    assert_eq!(take(&mut live, Some(DEAR), 9), 1);
+    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Budget));
+    let woken = Arc::new(Woken::default());
+    live.wait(&Arc::clone(&woken).into());
+    drop(dead);
+    assert_eq!(woken.0.load(Relaxed), 1);
+    assert_eq!(take(&mut live, Some(DEAR), 9), 2);
+    live.proven(3);
+    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Budget), "the sink may refuse it yet");
+    live.wait(&Arc::clone(&woken).into());
+    gate.settle(DEAR, 3);
+    assert_eq!(woken.0.load(Relaxed), 2);
+    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Exhausted));
+    assert_eq!(take(&mut live, Some(CHEAP), 9), 1, "what is cheaper still fits");
+}
+
+#[test]
+fn what_cannot_be_billed_waits_or_is_given_away_as_configured() {
+    for (unbilled, expected) in [(Unbilled::Hold, May::Wait(Pause::Billing)), (Unbilled::Give, May::Take(None))] {
+        let (account, gate) = (account(), gate(None, unbilled));
+        let mut bill = Bill::new(Arc::clone(&account), Arc::clone(&gate));
+        gate.set_stalled(true);
+        assert_eq!(bill.may_take(Some(DEAR)), expected);
+        take(&mut bill, Some(DEAR), 2);
+        gate.set_stalled(false);
+        assert_eq!(bill.may_take(Some(DEAR)), May::Take(Some(DEAR)));
+        gate.deny(DEAR);
+        assert_eq!((bill.may_take(Some(DEAR)), bill.may_take(Some(CHEAP))), (expected, May::Take(Some(CHEAP))));
+        bill.proven(2);
+        assert_eq!(account.unsettled(), 0, "what was given away is not billed later");
+        account.deny();
+        assert_eq!((bill.may_take(Some(CHEAP)), bill.may_take(None)), (May::Part, May::Take(None)));
+    }
+}
+
+#[test]
+fn no_account_has_more_unsettled_than_it_may() {
+    let account = Arc::new(Account::new(Payer::Run, 2, 3));
+    let mut bill = Bill::new(Arc::clone(&account), gate(None, Unbilled::Hold));
+    assert_eq!(take(&mut bill, Some(DEAR), 5), 5);
+    bill.proven(5);
+    assert_eq!(bill.may_take(Some(DEAR)), May::Wait(Pause::Billing));
+    account.settle(3);
+    assert_eq!(bill.may_take(Some(DEAR)), May::Take(Some(DEAR)));
+}
+
+proptest! {
+    #[test]
+    fn money_is_neither_lost_nor_made(operations in prop::collection::vec((0usize..3, 0u8..4, 0u64..40), 0..120)) {
+        let gate = gate(Some("7.7"), Unbilled::Hold);
+        let account = Arc::new(Account::new(Payer::Run, 2, u64::MAX));
+        let make = || Bill::new(Arc::clone(&account), Arc::clone(&gate));
+        let mut bills = [make(), make(), make()];
+        // What each has taken and not proven, frame by frame.
+        let mut models: [Vec<Option<Class>>; 3] = Default::default();
+        let mut totals = [(0u64, 0u64); 3];
+        for (who, operation, n) in operations {
+            let (bill, model, (taken, proven)) = (&mut bills[who], &mut models[who], &mut totals[who]);
+            match operation {
+                0 => for i in 0..n {
+                    let class = [Some(DEAR), Some(CHEAP), Some(CHEAP), None][usize::try_from((i + n) / 3 % 4).unwrap()];
+                    if let May::Take(class) = bill.may_take(class) {
+                        bill.took(class);
+                        model.push(class);
+                        *taken += 1;
+                    }
+                },
+                1 => { let to = *taken - n.min(*taken - *proven); bill.untake(to); model.truncate(usize::try_from(to - *proven).unwrap()); *taken = to; }
+                2 => { let to = *proven + n.min(*taken - *proven); bill.proven(to); model.drain(..usize::try_from(to - *proven).unwrap()); *proven = to; }
+                _ => { *bill = make(); model.clear(); (*taken, *proven) = (0, 0); }
+            }
+            bill.rest();
+            let price = |class: &Class| if *class == DEAR { usd("0.3") } else { usd("0.1") };
+            let reserved = models.iter().flatten().flatten().map(price).fold(Usd::ZERO, |sum, price| sum + price);
+            let owed = [DEAR, CHEAP].map(|class| price(&class).times(account.confirmed[class.index()].load(Relaxed)));
+            let free = usd("7.7").less(reserved + owed[0] + owed[1]);
+            prop_assert_eq!(gate.budget().unwrap().free(), free);
+        }
+    }
+}
