@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Pace, Peer, Server, Usage, metrics::Metrics, peer::Frame, within};
+use standpipe_tests::{PATIENCE, Pace, Peer, Server, Usage, load::Load, metrics::Metrics, peer::Frame, within};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{PUSH, story::Story};
@@ -48,6 +48,14 @@ struct Policy {
     log_bytes: usize,
 }
 
+/// What one client is to get, and how.
+struct Wish {
+    topic: String,
+    wanted: Arc<[u64]>,
+    overflow: &'static str,
+    bytes_per_second: u32,
+}
+
 fn event(i: usize) -> Value {
     let topic = if i.is_multiple_of(2) { "wanted" } else { "other" };
     let pad = "x".repeat(EVENT_BYTES - 100);
@@ -60,17 +68,18 @@ fn wanted() -> Arc<[u64]> {
 }
 
 /// A client of one policy: slow until `is_over`, then as fast as it can. It resumes whenever it is cut. Its goodbyes.
-async fn dawdle(addr: SocketAddr, epoch: String, policy: Policy, is_over: CancellationToken) -> (Story, Vec<Value>) {
-    let mut story = Story::new(wanted());
+async fn dawdle(addr: SocketAddr, epoch: String, wish: Wish, is_over: CancellationToken) -> (Story, Vec<Value>) {
+    let Wish { topic, wanted, overflow, bytes_per_second } = wish;
+    let mut story = Story::new(wanted);
     let mut goodbyes = Vec::new();
     loop {
-        let path = format!("/ws?topics=wanted&after={epoch}:{}&overflow={}", story.position(), policy.word);
+        let path = format!("/ws?topics={topic}&after={epoch}:{}&overflow={overflow}", story.position());
         let mut peer = Peer::try_open(addr, &path, Some(16 * 1024)).await.expect("the server accepts");
         story.begin();
         let connection = story.sum.connections;
         // Each connection but the last ends with its goodbye.
         while (goodbyes.len() as u64) < connection {
-            peer.pace((!is_over.is_cancelled()).then_some(READ_BYTES_PER_SECOND));
+            peer.pace((!is_over.is_cancelled()).then_some(bytes_per_second));
             match within("any frame", PATIENCE, peer.next()).await {
                 Frame::Text(text) => {
                     if story.take(text) == "goodbye" {
@@ -95,7 +104,13 @@ async fn serve(policy: Policy) -> (Vec<(Story, Vec<Value>)>, Metrics) {
     let server = Server::start(&format!("[log]\nmax_bytes = \"{}B\"\n{CLIENT}{PUSH}", policy.log_bytes)).await;
     let epoch = server.get("/status").await.json()["log"]["epoch"].as_str().expect("an epoch").to_owned();
     let (tasks, is_over) = (TaskTracker::new(), CancellationToken::new());
-    let clients = (0..CLIENTS).map(|_| dawdle(server.addr(), epoch.clone(), policy, is_over.clone()));
+    let wish = || Wish {
+        topic: "wanted".to_owned(),
+        wanted: wanted(),
+        overflow: policy.word,
+        bytes_per_second: READ_BYTES_PER_SECOND,
+    };
+    let clients = (0..CLIENTS).map(|_| dawdle(server.addr(), epoch.clone(), wish(), is_over.clone()));
     let clients: Vec<_> = clients.map(|client| tasks.spawn(client)).collect();
     server.until_subscribed(CLIENTS).await;
 
@@ -150,6 +165,77 @@ async fn a_slow_client_that_is_disconnected_knows_where_it_was_and_loses_nothing
     }
     let closed = metrics.value("standpipe_connections_closed_total", &[("reason", "SLOW_CONSUMER")]);
     assert_eq!(closed.map(|closed| closed.to_string()), Some(ended.to_string()));
+}
+
+/// A third of what the queues may take one by one, and a log of half a second.
+const SMALL: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+memory = "8MiB"
+workers = 2
+
+[log]
+max_bytes = "1MiB"
+
+[client]
+max_queue_bytes_total = "2MiB"
+max_queue_bytes = "256KiB"
+max_queue_age = "10s"
+max_unconfirmed_bytes = "128KiB"
+heartbeat = "500ms"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_clients_within_their_own_bounds_cost_no_more_than_all_may_and_others_notice_nothing() {
+    const MANY: usize = 24;
+    const BOUND: usize = 2 * 1024 * 1024;
+    let server = Server::start(&format!("{SMALL}{PUSH}")).await;
+    let epoch = server.get("/status").await.json()["log"]["epoch"].as_str().expect("an epoch").to_owned();
+    let healthy = Load::connect([(server.addr(), "/ws?topics=%3E".to_owned())]).await;
+    let (tasks, is_over) = (TaskTracker::new(), CancellationToken::new());
+    // Each has a topic of its own, so that nobody waits for a frame that another waits for as well.
+    let wishes = (0..MANY).map(|n| Wish {
+        topic: format!("t{n}"),
+        wanted: (1..=EVENTS as u64).skip(n).step_by(MANY).collect(),
+        overflow: ["disconnect", "catch_up", "skip"][n % 3],
+        bytes_per_second: READ_BYTES_PER_SECOND / 10,
+    });
+    let clients = wishes.map(|wish| dawdle(server.addr(), epoch.clone(), wish, is_over.clone()));
+    let clients: Vec<_> = clients.map(|client| tasks.spawn(client)).collect();
+    server.until_subscribed(MANY + 1).await;
+
+    let before = Usage::of(server.id()).resident;
+    let of_topic = |i: usize| {
+        let mut event = event(i);
+        event["topic"] = json!(format!("t{}", i % MANY));
+        event
+    };
+    let events: Vec<_> = (0..EVENTS).map(of_topic).collect();
+    let peak = PACE.publish(&server, &events).await;
+    assert!(peak.queue_bytes > BOUND, "{peak:?}: nobody was slow");
+    // What a writer has in hand when it is told is given up in its own time.
+    assert!((BOUND / 2..=BOUND / 4 * 5).contains(&peak.queue_memory), "{peak:?}, at most {BOUND}");
+    let grown = peak.resident.saturating_sub(before);
+    assert!(grown <= 3 * (1024 * 1024 + BOUND), "{grown} bytes more: {peak:?}");
+    is_over.cancel();
+
+    let mut skipped = 0;
+    for (n, client) in clients.into_iter().enumerate() {
+        let (story, _) = within("the last event", PATIENCE, client).await.expect("a client's task");
+        story.assert_complete(&format!("client {n}"));
+        skipped += story.sum.skipped;
+    }
+    healthy.until("the last event", |_, seen| seen.events.len() == EVENTS).await;
+    assert!(healthy.seen().iter().all(|seen| seen.complaints.is_empty() && seen.goodbye.is_none()));
+    drop(healthy);
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.count("standpipe_connections_queue_memory_max_bytes"), BOUND as u64);
+    for followed in ["closed", "returned", "skipped"] {
+        let count = metrics.value("standpipe_fanout_reliefs_total", &[("followed", followed)]);
+        assert!(count.is_some_and(|count| count > 0.0), "{followed}: {count:?}");
+    }
+    assert!(metrics.count("standpipe_ledger_skipped_total") >= skipped, "who is cut while it skips is told less");
+    assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
 }
 
 #[tokio::test]

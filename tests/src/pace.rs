@@ -21,6 +21,8 @@ pub struct Pace {
 pub struct Peak {
     /// What waited for its clients, in bytes.
     pub queue_bytes: usize,
+    /// The memory that this took beside the log, in bytes.
+    pub queue_memory: usize,
     /// Memory in use, in bytes.
     pub resident: usize,
 }
@@ -40,7 +42,10 @@ impl Pace {
                 assert!(last.is_none_or(|last| seq == last + 1), "places have no gap: {seq} behind {last:?}");
                 last = Some(seq);
             }
-            peak.queue_bytes = peak.queue_bytes.max(server.queue_bytes().await);
+            let metrics = server.metrics().await;
+            let bytes = |name| usize::try_from(metrics.count(name)).expect("a size in memory");
+            peak.queue_bytes = peak.queue_bytes.max(bytes("standpipe_connections_queue_bytes"));
+            peak.queue_memory = peak.queue_memory.max(bytes("standpipe_connections_queue_memory_bytes"));
             peak.resident = peak.resident.max(Usage::of(server.id()).resident);
         }
         peak

@@ -18,7 +18,12 @@ use standpipe_protocol::{
 };
 use tokio::time::Instant;
 
-use crate::{Closing, Config, Held, Mark, Offer, Signal, Way, outbox::Outbox, queued::is_boundary, turnstile::Place};
+use crate::{
+    Closing, Config, Mark, Offer, Signal, TakenBack, Way,
+    outbox::Outbox,
+    queued::{Held, is_boundary},
+    turnstile::Place,
+};
 
 /// What is fixed about a connection at its handshake.
 #[derive(Debug, Clone)]
@@ -164,6 +169,31 @@ impl Connection {
         self.waker.wake();
     }
 
+    /// Ends the connection, and gives up at once what is queued for it.
+    pub fn cut(&self, closing: Closing) {
+        self.close(closing);
+        let mut outbox = self.outbox();
+        let dropped = outbox.clear();
+        outbox.release(dropped);
+        // Little is left, which need not be told.
+        outbox.retract(&self.signal);
+    }
+
+    /// Takes back the events that were queued last, if there are any: its shard has them come another way.
+    pub fn take_back(&self) -> Option<TakenBack> {
+        let mut outbox = self.outbox();
+        let (taken_back, held) = outbox.take_back()?;
+        let has_room = outbox.release(held);
+        // What is left may be little, which need not be told.
+        outbox.retract(&self.signal);
+        outbox.report(&self.signal);
+        drop(outbox);
+        if has_room {
+            self.signal.raise(self.opening.id);
+        }
+        Some(taken_back)
+    }
+
     /// Whether its end has been decided.
     pub fn is_closing(&self) -> bool {
         self.outbox().closing.is_some()
@@ -197,10 +227,10 @@ impl Connection {
         self.outbox().bytes()
     }
 
-    /// The place in the log of the first event that waits, queued or being written: its record stays in memory at least
-    /// as long. An event that took the place of older ones counts as the oldest of them.
-    pub fn oldest_queued(&self) -> Option<u64> {
-        self.outbox().oldest_event()
+    /// How much memory is in use because of what waits for it, in bytes and at most, if the log holds what is not below
+    /// `floor`: the log's own frames cost a reference each, those that it has let go of are held for whom they wait for.
+    pub fn kept(&self, floor: u64) -> usize {
+        self.outbox().kept(floor)
     }
 
     /// The last place that was fully written; the client can resume behind it.
@@ -256,7 +286,7 @@ impl Connection {
         if mark.is_data() {
             self.written.fetch_add(1, Relaxed);
         }
-        if let Mark::Event(seq) | Mark::Position(seq) = mark {
+        if let Some(seq) = mark.position() {
             self.position.store(seq, Relaxed);
         }
     }

@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::{Closing, Connection, Held, Mark, clock::unix_ms, outbox::Waiting, reader::Reader, writer::Writer};
+use crate::{Closing, Connection, Mark, clock::unix_ms, outbox::Waiting, queued::Held, reader::Reader, writer::Writer};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use self::conflation::Conflation;
 use crate::{
-    Closing, Config, Held, Mark, Signal,
-    queued::{Body, Queued},
+    Closing, Config, Mark, Signal,
+    queued::{Body, Held, Queued},
+    signal::UNREPORTED,
 };
 
 /// How a data frame comes to a client, which decides how much may wait and whether it may stand for an older one.
@@ -41,6 +42,15 @@ pub enum Offer {
     Closed,
 }
 
+/// Events that were queued for a client and are not any more: it gets them, or is told of them, another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenBack {
+    /// The place of the first of them. What is queued still, or being written, comes before it.
+    pub from: u64,
+    /// How many there are, less those that others stand for.
+    pub events: u64,
+}
+
 /// The queue of one connection, between its shard and its writer.
 ///
 /// Invariant: `held` counts what is queued and what the writer has taken but not fully written, so that the bound holds
@@ -53,8 +63,8 @@ pub(crate) struct Outbox {
     /// The first event in the writer's hand.
     in_hand: Option<u64>,
     held: Held,
-    /// What the shard has been told of `held`.
-    reported: Held,
+    /// What the shard has been told of `held.own_bytes`.
+    reported: usize,
     data_queued: u64,
     /// Only of a connection that conflates.
     conflation: Option<Box<Conflation>>,
@@ -247,31 +257,60 @@ impl Outbox {
         held
     }
 
+    /// Takes back the events at the end of the queue, down to the last frame that is not one: what was answered or told
+    /// stays, and with it what it was told behind. Returns what was taken, and what that held, to be released.
+    ///
+    /// Nothing that is offered from now on takes the place of what is queued still.
+    pub(crate) fn take_back(&mut self) -> Option<(TakenBack, Held)> {
+        let kept = self.queue.iter().rposition(|queued| !queued.is_of_the_log()).map_or(0, |last| last + 1);
+        let from = self.queue.range(kept..).find_map(Queued::seq)?;
+        let (mut taken_back, mut held) = (TakenBack { from, events: 0 }, Held::default());
+        for queued in self.queue.drain(kept..) {
+            held.add(queued.held());
+            taken_back.events += u64::from(queued.mark.is_data());
+            // As if the writer had taken it, so that it sees that the queue is another.
+            self.taken += 1;
+        }
+        self.data_queued -= taken_back.events;
+        self.separate();
+        Some((taken_back, held))
+    }
+
+    /// How much memory is in use because of this queue, at most, if the log holds what is not below `floor`: what is there
+    /// for it alone, and all of its frames if the log has let go of the first.
+    ///
+    /// Of a connection that is ending nothing is kept for long.
+    pub(crate) fn kept(&self, floor: u64) -> usize {
+        if self.is_ending() {
+            return 0;
+        }
+        let is_pinned = self.oldest_event().is_some_and(|seq| seq < floor);
+        self.held.own_bytes + if is_pinned { self.held.frame_bytes } else { 0 }
+    }
+
     /// The first event in the writer's hand is the one at `seq`.
     pub(crate) fn set_in_hand(&mut self, seq: Option<u64>) {
         self.in_hand = seq;
     }
 
     /// The place in the log of the first event that waits, in the writer's hand or here.
-    pub(crate) fn oldest_event(&self) -> Option<u64> {
+    fn oldest_event(&self) -> Option<u64> {
         self.in_hand.or_else(|| self.queue.iter().find_map(Queued::seq))
     }
 
-    /// Tells the shard what is held, if that has changed by much, or is nothing again.
+    /// Tells the shard what is there for this client alone, if that has changed by much, or is nothing again.
     pub(crate) fn report(&mut self, signal: &Signal) {
-        let change = self.held.frame_bytes.abs_diff(self.reported.frame_bytes)
-            + self.held.own_bytes.abs_diff(self.reported.own_bytes);
-        let is_empty_again = self.held == Held::default() && change > 0;
-        if change >= REPORTED_CHANGE || is_empty_again {
-            signal.report(self.reported, self.held);
-            self.reported = self.held;
+        let (before, now) = (self.reported, self.held.own_bytes);
+        let is_empty_again = now == 0 && before > 0;
+        if is_empty_again || now.abs_diff(before) >= UNREPORTED {
+            signal.report(before, now);
+            self.reported = now;
         }
     }
 
-    /// Takes back what the shard was told: nothing of this outbox is left.
+    /// Takes back what the shard was told: nothing of this outbox is left, or little.
     pub(crate) fn retract(&mut self, signal: &Signal) {
-        signal.report(self.reported, Held::default());
-        self.reported = Held::default();
+        signal.report(std::mem::take(&mut self.reported), 0);
     }
 
     /// The writer looks. From now on it is not woken: what is queued meanwhile it is told by [`Outbox::rest`].
@@ -323,10 +362,6 @@ impl Outbox {
 fn fits(queued: usize, len: usize, bound: usize) -> bool {
     queued == 0 || queued + len <= bound
 }
-
-/// Two connections that write at the same time would share a counter at every event if each told its shard of each. A
-/// client that keeps up rarely has this many bytes queued.
-const REPORTED_CHANGE: usize = 4 * 1024;
 
 /// A queue that grew beyond this gives its memory back as soon as it is empty.
 pub(crate) const KEPT_CAPACITY: usize = 8;

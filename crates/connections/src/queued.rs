@@ -6,8 +6,6 @@ use bytes::Bytes;
 use standpipe_protocol::{Message, Record};
 use tokio::time::Instant;
 
-use crate::Held;
-
 /// What has come about once a frame is fully written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
@@ -15,6 +13,8 @@ pub enum Mark {
     Control,
     /// The client can resume behind this `seq`.
     Position(u64),
+    /// The same, and that is all that the frame says: it means nothing once what is before it is taken back.
+    Heartbeat(u64),
     /// An event was delivered, and the client can resume behind its `seq`.
     Event(u64),
     /// An event was delivered inside a replay bracket, where the place to resume from stands still.
@@ -31,6 +31,14 @@ impl Mark {
     /// Whether the frame counts as delivered data.
     pub fn is_data(self) -> bool {
         matches!(self, Self::Event(_) | Self::Replayed)
+    }
+
+    /// The place behind which the client can resume, if it says one.
+    pub(crate) fn position(self) -> Option<u64> {
+        match self {
+            Self::Position(seq) | Self::Heartbeat(seq) | Self::Event(seq) => Some(seq),
+            Self::Control | Self::Replayed | Self::Ping | Self::Pong | Self::Farewell => None,
+        }
     }
 
     /// Whether the frame has waited in the outbox, rather than being made by the connection itself.
@@ -78,6 +86,27 @@ impl Body {
     }
 }
 
+/// How much waits for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    /// The frames that are queued or being written.
+    pub(crate) frame_bytes: usize,
+    /// What is there for this client alone, in bytes: the frames that are not shared, and the entries of the queues.
+    pub(crate) own_bytes: usize,
+}
+
+impl Held {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.frame_bytes += more.frame_bytes;
+        self.own_bytes += more.own_bytes;
+    }
+
+    pub(crate) fn remove(&mut self, less: Self) {
+        self.frame_bytes = self.frame_bytes.saturating_sub(less.frame_bytes);
+        self.own_bytes = self.own_bytes.saturating_sub(less.own_bytes);
+    }
+}
+
 /// A frame in the outbox, or in the writer's hand.
 #[derive(Debug)]
 pub(crate) struct Queued {
@@ -108,6 +137,11 @@ impl Queued {
             Body::Own(frame) => frame.len(),
         };
         Held { frame_bytes: self.len(), own_bytes: own + size_of::<Self>() }
+    }
+
+    /// Whether it can be read from the log again, or means nothing without what can.
+    pub(crate) fn is_of_the_log(&self) -> bool {
+        matches!((&self.body, self.mark), (Body::Record(_), Mark::Event(_)) | (_, Mark::Heartbeat(_)))
     }
 
     /// The place in the log of the event that waits here, or of one before it that it stands for.

@@ -1,4 +1,4 @@
-//! What connections tell their shard: that they have room again, and how much memory waits for their clients.
+//! What connections tell their shard: that they have room again, and how much memory is there for their clients alone.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -10,6 +10,10 @@ use tokio::sync::Notify;
 
 use crate::{Connection, turnstile::Turnstile};
 
+/// Two connections that write at the same time would share a counter at every event if each told its shard of each. A
+/// client that keeps up rarely has this much queued.
+pub(crate) const UNREPORTED: usize = 1024;
+
 /// The connections of one shard that wait for more and can take it.
 ///
 /// Invariant: a connection is in it once, because it has to be asked ([`crate::Connection::want_room`]) each time. So it
@@ -18,44 +22,21 @@ use crate::{Connection, turnstile::Turnstile};
 pub struct Signal {
     ready: Mutex<Vec<ConnectionId>>,
     notify: Notify,
-    frame_bytes: AtomicUsize,
     own_bytes: AtomicUsize,
     turnstile: Turnstile,
 }
 
-/// How much memory waits for clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
-    /// The frames that are queued or being written. A frame that several clients wait for is counted for each.
-    pub frame_bytes: usize,
-    /// What is there for one client alone, in bytes: the frames that are not shared, and the entries of the queues.
-    pub own_bytes: usize,
-}
-
-impl Held {
-    pub(crate) fn add(&mut self, more: Self) {
-        self.frame_bytes += more.frame_bytes;
-        self.own_bytes += more.own_bytes;
-    }
-
-    pub(crate) fn remove(&mut self, less: Self) {
-        self.frame_bytes = self.frame_bytes.saturating_sub(less.frame_bytes);
-        self.own_bytes = self.own_bytes.saturating_sub(less.own_bytes);
-    }
-}
-
 impl Signal {
-    /// What waits for all connections of the shard, short of a few KiB for each that has something queued
-    /// (connections report when that much has changed, and when nothing waits any more).
-    pub fn held(&self) -> Held {
-        Held { frame_bytes: self.frame_bytes.load(Relaxed), own_bytes: self.own_bytes.load(Relaxed) }
+    /// The memory that is there for clients of the shard alone, in bytes: the entries of their queues, and frames that
+    /// nobody shares. Short of [`UNREPORTED`] for each that has something queued.
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes.load(Relaxed)
     }
 
-    /// One connection held `before`, and holds `now`.
-    pub(crate) fn report(&self, before: Held, now: Held) {
-        // Invariant: what a connection takes away it has added before, so the wrapping sums are never negative.
-        self.frame_bytes.fetch_add(now.frame_bytes.wrapping_sub(before.frame_bytes), Relaxed);
-        self.own_bytes.fetch_add(now.own_bytes.wrapping_sub(before.own_bytes), Relaxed);
+    /// One connection had so much `before`, and has so much `now`.
+    pub(crate) fn report(&self, before: usize, now: usize) {
+        // Invariant: what a connection takes away it has added before, so the wrapping sum is never negative.
+        self.own_bytes.fetch_add(now.wrapping_sub(before), Relaxed);
     }
 
     /// Whether `connection` may write what was read from the log for it. If not, it is woken when it may.

@@ -15,7 +15,11 @@ use bytes::Bytes;
 use standpipe_liveness::Ordinal;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use crate::{Config, Held, Mark, outbox::KEPT_CAPACITY, queued::Queued};
+use crate::{
+    Config, Mark,
+    outbox::KEPT_CAPACITY,
+    queued::{Held, Queued},
+};
 
 /// What is gathered for one `write`; also how much the writer takes into its hand.
 const GATHER: usize = 64 * 1024;

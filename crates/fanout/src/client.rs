@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use standpipe_connections::Connection;
+use standpipe_connections::{Connection, Way};
 use standpipe_ledger::Tally;
 use standpipe_protocol::{ErrorCode, OnGap, Record, Refusal};
 use standpipe_selection::{Entry, Subscription, Subscriptions};
@@ -194,6 +194,16 @@ impl Client {
             Conflation::Always => true,
             Conflation::BySubscription => !self.subscriptions.matches_one(record.view(), |s| !s.options.conflate),
         }
+    }
+
+    /// Whether a newer event may take the place of a queued one at all.
+    pub(crate) fn is_conflating(&self) -> bool {
+        !matches!(self.conflation, Conflation::Never)
+    }
+
+    /// Whether there is room to be fed by push; if not, the shard is signalled once there is.
+    pub(crate) fn has_room_for_news(&self) -> bool {
+        self.connection.want_room(Way::Live)
     }
 
     /// Its selection has changed.

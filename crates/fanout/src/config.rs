@@ -17,6 +17,8 @@ pub struct Config {
     pub max_keys: usize,
     /// The most memory that these events take, in bytes.
     pub max_keys_bytes: usize,
+    /// The most memory that what waits for all clients may take beside the log and the keys, in bytes.
+    pub max_queue_bytes_total: usize,
     /// The longest that a client may take to read a snapshot: the state that it reads is held as long.
     pub snapshot_patience: Duration,
     /// So many clients of a shard that read the log at the same time read it together. With fewer, an index for them would
@@ -35,6 +37,7 @@ impl Config {
             max_age: Duration::from_secs(3600),
             max_keys: 1 << 20,
             max_keys_bytes: 1 << 30,
+            max_queue_bytes_total: 1 << 30,
             snapshot_patience: Duration::from_secs(60),
             crowd: 32,
         }

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, Log, Ring,
+    Config, Kept, Log, Ring,
     appender::append_all,
+    budget::Budget,
     mailbox::{SourceNews, ToShard},
     report::{Description, Report},
     resume,
@@ -27,6 +28,7 @@ const QUEUE: usize = 4096;
 pub struct Fanout {
     log: Arc<Ring>,
     shards: Arc<[Mailbox]>,
+    budget: Budget,
     failed: CancellationToken,
 }
 
@@ -52,17 +54,18 @@ impl Fanout {
         let log = Arc::new(Ring::new(epoch, config));
         let shared: Arc<dyn Log> = Arc::<Ring>::clone(&log);
         let failed = CancellationToken::new();
-        let shards = (0..config.shards.max(1)).map(|_| {
+        let signals: Vec<_> = (0..config.shards.max(1)).map(|_| Arc::new(Signal::default())).collect();
+        let budget = Budget::new(config.max_queue_bytes_total, Arc::clone(&shared), signals.iter().cloned());
+        let shards = signals.into_iter().map(|signal| {
             let (sender, mailbox) = mpsc::channel(MAILBOX);
-            let signal = Arc::new(Signal::default());
-            let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal), config);
+            let shard = Shard::new(Arc::clone(&shared), mailbox, Arc::clone(&signal), budget.clone(), config);
             tracker.spawn(guarded(shard.run(cancel.clone()), failed.clone()));
             Mailbox { sender, signal }
         });
         let shards = shards.collect();
         let (items, queue) = mpsc::channel(QUEUE);
         tracker.spawn(guarded(append_all(shared, queue, cancel.clone()), failed.clone()));
-        (Self { log, shards, failed }, items)
+        (Self { log, shards, budget, failed }, items)
     }
 
     /// Cancelled if a shard or the appender has panicked: then clients are no longer served as they should be.
@@ -78,6 +81,11 @@ impl Fanout {
     /// The log.
     pub fn log(&self) -> &Ring {
         &self.log
+    }
+
+    /// What waits for all clients beside the log and the keys, and what may.
+    pub fn kept(&self) -> Kept {
+        self.budget.kept()
     }
 
     /// The shard that owns a connection.

@@ -9,6 +9,7 @@
 //! **Invariant:** this crate never imports upstream. They meet at [`standpipe_protocol::Item`].
 
 mod appender;
+mod budget;
 mod client;
 mod config;
 mod convoy;
@@ -26,6 +27,7 @@ mod shard;
 mod snapshot;
 mod state;
 
+pub use budget::Kept;
 pub use config::Config;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};

@@ -3,7 +3,7 @@
 //! The ring in memory is one implementation; another process can hold the log just as well, so nothing here assumes
 //! that it is local except that calls do not wait.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use standpipe_protocol::{Epoch, Event, Record, Topic};
 use tokio::{sync::watch, time::Instant};
@@ -35,7 +35,7 @@ pub struct Plan {
 }
 
 /// A sequence of events. Appended to by one task, read by many.
-pub trait Log: Send + Sync + 'static {
+pub trait Log: Debug + Send + Sync + 'static {
     /// Which log this is.
     fn epoch(&self) -> Epoch;
 
@@ -74,6 +74,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// The id of the event at this place.
     fn id_at(&self, seq: u64) -> Option<Box<str>>;
+
+    /// How much memory events take that it has let go of and that others still hold, keys excepted, in bytes.
+    fn pinned(&self) -> usize;
 
     /// The latest event of each key, as of one place that the log has reached.
     fn state(&self) -> State;

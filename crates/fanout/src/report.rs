@@ -47,6 +47,28 @@ impl Word for Overflow {
     }
 }
 
+/// What a client did with what waited for it, when too much waited for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relief {
+    /// It was closed.
+    Closed,
+    /// It reads it from the log.
+    Returned,
+    /// It is told a gap.
+    Skipped,
+}
+
+impl Word for Relief {
+    const WORDS: &'static [&'static str] = &["closed", "returned", "skipped"];
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Returned => "returned",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 impl Word for GapReason {
     const WORDS: &'static [&'static str] = &["slow_consumer", "history_expired", "epoch_changed"];
     fn word(&self) -> &'static str {
@@ -69,6 +91,8 @@ pub struct Counters {
     pub shown: u64,
     /// Clients that did not keep up, by what followed.
     pub overflows: CountBy<Overflow>,
+    /// Clients that gave up what waited for them because too much waited for all, by what followed.
+    pub reliefs: CountBy<Relief>,
     /// Gaps told, by reason.
     pub gaps: CountBy<GapReason>,
 }
@@ -113,6 +137,7 @@ impl Report {
         self.counters.snapshots += other.counters.snapshots;
         self.counters.shown += other.counters.shown;
         self.counters.overflows.merge(&other.counters.overflows);
+        self.counters.reliefs.merge(&other.counters.reliefs);
         self.counters.gaps.merge(&other.counters.gaps);
     }
 }

@@ -4,11 +4,14 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use standpipe_protocol::{Epoch, Event, Record, Topic};
+use standpipe_protocol::{Epoch, Event, Pinned, Record, Topic};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -31,6 +34,9 @@ pub struct Ring {
     next: Mutex<u64>,
     held: RwLock<Held>,
     keys: Mutex<Keys>,
+    /// What the keys take, to be read while they are changed.
+    keys_bytes: AtomicUsize,
+    pinned: Pinned,
     head: watch::Sender<u64>,
 }
 
@@ -67,6 +73,8 @@ impl Ring {
                 topics_seen: 0,
             }),
             keys: Mutex::new(Keys::new(config.max_keys, config.max_keys_bytes)),
+            keys_bytes: AtomicUsize::new(0),
+            pinned: Pinned::default(),
             head: watch::Sender::new(0),
         }
     }
@@ -116,7 +124,7 @@ impl Ring {
             if !(too_old || too_much) {
                 break;
             }
-            held.forget_oldest(|id| self.hash(id));
+            held.forget_oldest(&self.pinned, |id| self.hash(id));
         }
     }
 }
@@ -145,8 +153,12 @@ impl Held {
         self.records.push_back((now, record));
     }
 
-    fn forget_oldest(&mut self, hash: impl Fn(&str) -> u64) {
+    fn forget_oldest(&mut self, pinned: &Pinned, hash: impl Fn(&str) -> u64) {
         let Some((_, record)) = self.records.pop_front() else { return };
+        // Who else holds it got it from here, or from who got it from here: nobody comes to hold it meanwhile.
+        if Arc::strong_count(&record) > 1 {
+            record.pin(pinned);
+        }
         self.floor = record.seq + 1;
         self.bytes -= record.size() + OVERHEAD;
         if let Some(places) = self.places.get_mut(&record.topic) {
@@ -214,6 +226,7 @@ impl Log for Ring {
         for (record, _) in &encoded {
             keys.apply(record);
         }
+        self.keys_bytes.store(keys.report().bytes, Relaxed);
         drop(keys);
         let mut held = self.held_mut();
         for (record, hash) in encoded {
@@ -274,6 +287,12 @@ impl Log for Ring {
 
     fn id_at(&self, seq: u64) -> Option<Box<str>> {
         self.held().record(seq).and_then(|record| record.id.clone())
+    }
+
+    fn pinned(&self) -> usize {
+        // Of the keys' events some are the log's, too. What is left out for these, the log and the keys take less than
+        // they may together, so that the sum of all three is bounded by the sum of their bounds.
+        self.pinned.bytes().saturating_sub(self.keys_bytes.load(Relaxed))
     }
 
     fn state(&self) -> State {

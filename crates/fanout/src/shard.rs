@@ -6,6 +6,7 @@
 
 mod describe;
 mod feed;
+mod relieve;
 mod ride;
 mod subscribe;
 
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Log,
+    budget::Budget,
     client::{Client, Mode},
     convoy::Convoy,
     mailbox::{Open, Request, SourceNews, ToShard},
@@ -48,6 +50,9 @@ pub(crate) struct Shard {
     head: watch::Receiver<u64>,
     /// Invariant: every client in `Mode::Push` was offered all that matches up to here.
     cursor: u64,
+    budget: Budget,
+    /// Not before then are clients looked at that keep much.
+    relieve_at: Instant,
     clients: Slab<Client>,
     slots: HashMap<ConnectionId, usize>,
     index: Index,
@@ -73,6 +78,7 @@ impl Shard {
         log: Arc<dyn Log>,
         mailbox: mpsc::Receiver<ToShard>,
         signal: Arc<Signal>,
+        budget: Budget,
         config: &Config,
     ) -> Self {
         let head = log.head();
@@ -83,6 +89,8 @@ impl Shard {
             signal,
             head,
             cursor,
+            budget,
+            relieve_at: Instant::now(),
             clients: Slab::new(),
             slots: HashMap::new(),
             index: Index::new(),
@@ -160,6 +168,7 @@ impl Shard {
             self.pull(now);
             self.ride(now);
         }
+        self.relieve(now);
         for slot in self.touched.drain(..) {
             if let Some(client) = self.clients.get_mut(slot) {
                 client.touched = false;
@@ -261,7 +270,7 @@ impl Shard {
             if tellable {
                 let seq = client.position(self.cursor);
                 let cursor = Cursor { epoch: self.log.epoch(), seq, id: self.log.id_at(seq) };
-                client.connection.tell(&Message::Heartbeat { cursor, ts }, Mark::Position(seq), now);
+                client.connection.tell(&Message::Heartbeat { cursor, ts }, Mark::Heartbeat(seq), now);
             }
         }
     }

@@ -52,6 +52,8 @@ pub struct State {
     pub seq: u64,
     /// Whether no key was ever forgotten for want of room.
     pub complete: bool,
+    /// The memory that its events take, in bytes. Most of it is shared, until newer ones take their place.
+    pub bytes: usize,
     latest: OrdSet<Latest>,
 }
 
@@ -100,7 +102,7 @@ impl Keys {
     }
 
     pub(crate) fn state(&self) -> State {
-        State { seq: self.seq, complete: self.forgotten == 0, latest: self.latest.clone() }
+        State { seq: self.seq, complete: self.forgotten == 0, bytes: self.bytes, latest: self.latest.clone() }
     }
 
     pub(crate) fn report(&self) -> KeysReport {

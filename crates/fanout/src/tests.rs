@@ -3,6 +3,7 @@
 mod conflation;
 mod convoy;
 mod deliver;
+mod memory;
 mod model;
 mod snapshot;
 mod world;

@@ -1,7 +1,8 @@
 //! What became of every event that was meant for somebody, and what of it is charged.
 //!
 //! Each connection has one [`Tally`], owned by its shard; closed ones are added up in [`Totals`]. The rule that holds them
-//! together is [`Tally::balance`]: every event that matched is in the end confirmed, conflated, skipped or unconfirmed.
+//! together is [`Tally::balance`]: every event that matched is in the end confirmed, conflated, skipped, returned or
+//! unconfirmed.
 //!
 //! What is confirmed may cost money. [`Tariff`] says what and how much, [`Budget`] how much of it may still be delivered, and
 //! [`Settlement`] carries what is confirmed to a [`ChargeSink`], through a journal that outlives the process.

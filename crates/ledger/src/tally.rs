@@ -1,8 +1,9 @@
-//! The invariant: `matched = confirmed + conflated + skipped + unconfirmed + in flight`.
+//! The invariant: `matched = confirmed + conflated + skipped + returned + unconfirmed + in flight`.
 
 use serde::Serialize;
 
-/// How far a connection's frames have come, as its reader and writer report it. Each number never falls.
+/// How far a connection's frames have come, as its reader and writer report it. No number falls, but `queued` by what is
+/// taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Progress {
     /// Events handed to the connection's outbox.
@@ -24,6 +25,8 @@ pub struct Tally {
     pub conflated: u64,
     /// Told as a gap.
     pub skipped: u64,
+    /// Taken back from the queue, to be read from the log again. There they match again, or are told as a gap.
+    pub returned: u64,
     /// Not proven when the connection closed.
     pub unconfirmed: u64,
     /// Queued or written, not yet proven.
@@ -56,10 +59,11 @@ impl Tally {
 
     /// `matched` less everything that became of it: 0, unless something was lost or counted twice.
     ///
-    /// The two sides come from different counters: the shard's for `matched`, `conflated` and `skipped`, the
+    /// The two sides come from different counters: the shard's for `matched`, `conflated`, `skipped` and `returned`, the
     /// connection's own for the rest.
     pub fn balance(&self) -> i128 {
-        let after = self.confirmed + self.conflated + self.skipped + self.unconfirmed + self.in_flight;
+        let not_sent = self.conflated + self.skipped + self.returned;
+        let after = not_sent + self.confirmed + self.unconfirmed + self.in_flight;
         i128::from(self.matched) - i128::from(after)
     }
 }
@@ -72,6 +76,7 @@ impl Totals {
         sum.confirmed += tally.confirmed;
         sum.conflated += tally.conflated;
         sum.skipped += tally.skipped;
+        sum.returned += tally.returned;
         sum.unconfirmed += tally.unconfirmed;
         sum.in_flight += tally.in_flight;
         self.written += progress.written;
@@ -105,7 +110,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_counted_on_both_sides_balances(
-            events in prop::collection::vec(0u8..3, 0..100), written in 0u64..100, confirmed in 0u64..100, closes: bool
+            events in prop::collection::vec(0u8..4, 0..100), written in 0u64..100, confirmed in 0u64..100, closes: bool
         ) {
             let (mut tally, mut progress) = (Tally::default(), Progress::default());
             for fate in events {
@@ -113,6 +118,7 @@ mod tests {
                 match fate {
                     0 => tally.skipped += 1,
                     1 => tally.conflated += 1,
+                    2 => tally.returned += 1,
                     _ => progress.queued += 1,
                 }
             }

@@ -1,6 +1,9 @@
 //! An event, from the moment a source has made it to its place in the log.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 
@@ -73,6 +76,18 @@ pub struct Record {
     pub source: Arc<str>,
     frame: Bytes,
     data_len: usize,
+    pinned: OnceLock<Pinned>,
+}
+
+/// The memory of records that their log has let go of, and that others still hold: what waits for clients, mostly.
+#[derive(Debug, Clone, Default)]
+pub struct Pinned(Arc<AtomicUsize>);
+
+impl Pinned {
+    /// How much that is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Record {
@@ -81,7 +96,7 @@ impl Record {
         let frame = codec::event_frame(seq, &event);
         let data_len = event.data.as_str().len();
         let Event { topic, key, id, ts, source, .. } = event;
-        Self { seq, topic, key, id, ts, source, frame, data_len }
+        Self { seq, topic, key, id, ts, source, frame, data_len, pinned: OnceLock::new() }
     }
 
     /// The complete WebSocket frame, header included.
@@ -114,6 +129,21 @@ impl Record {
         let texts = self.key.as_deref().map_or(0, str::len) + self.id.as_deref().map_or(0, str::len);
         self.frame.len() + texts + size_of::<Self>()
     }
+
+    /// Its log lets go of it: as long as others hold it, it is counted there. Only the first time counts.
+    pub fn pin(&self, pinned: &Pinned) {
+        if self.pinned.set(pinned.clone()).is_ok() {
+            pinned.0.fetch_add(self.size(), Relaxed);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(pinned) = self.pinned.get() {
+            pinned.0.fetch_sub(self.size(), Relaxed);
+        }
+    }
 }
 
 impl Event {
@@ -127,5 +157,32 @@ impl Event {
             source: &self.source,
             data: self.data.as_str(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_its_log_has_let_go_of_counts_until_the_last_who_holds_it_does() {
+        let event = Event {
+            topic: Topic::new("t").unwrap(),
+            key: Some("k".into()),
+            id: None,
+            ts: None,
+            n: None,
+            source: "s".into(),
+            data: Json::parse("1").unwrap(),
+        };
+        let (pinned, one) = (Pinned::default(), Arc::new(Record::new(1, event)));
+        let (two, size) = (Arc::clone(&one), one.size());
+        assert_eq!(pinned.bytes(), 0);
+        one.pin(&pinned);
+        two.pin(&pinned);
+        drop(one);
+        assert_eq!(pinned.bytes(), size);
+        drop(two);
+        assert_eq!(pinned.bytes(), 0);
     }
 }

@@ -46,11 +46,15 @@ fn summary(file: &Path, settings: &Settings) -> String {
         "clients",
         format!("up to {count}, of each {subscriptions} subscriptions and {} waiting", size(client.max_queue_bytes)),
     );
+    line("queues", format!("up to {} in all that the log does not hold", size(client.max_queue_bytes_total)));
     let (ping, patience) = (show_duration(client.ping_interval), show_duration(client.pong_timeout));
     line("liveness", format!("a ping every {ping}, gone after {patience} without a receipt"));
-    line("memory", format!("{} for log, outboxes and snapshots; {} threads", size(server.memory), server.workers));
+    line("memory", format!("{} for log, queues and snapshots; {} threads", size(server.memory), server.workers));
     let (window, deadline) = (show_duration(drain.window), show_duration(drain.deadline));
     line("drain", format!("clients are sent away over {window}, the end after {deadline}"));
+    if let Some(doubt) = settings.doubts() {
+        line("doubt", doubt.to_string());
+    }
     out
 }
 
@@ -100,8 +104,9 @@ mod tests {
               log       up to 1000000 events, 256MiB, 15m
               snapshot  up to 100000 keys, 64MiB
               clients   up to 15000, of each 128 subscriptions and 1MB waiting
+              queues    up to 128MiB in all that the log does not hold
               liveness  a ping every 25s, gone after 20s without a receipt
-              memory    512MiB for log, outboxes and snapshots; 2 threads
+              memory    512MiB for log, queues and snapshots; 2 threads
               drain     clients are sent away over 8s, the end after 14s
         "]]
         .assert_eq(&summary(Path::new("a.toml"), &settings));
@@ -115,7 +120,7 @@ mod tests {
         let problems = check(&file, &Environment::default()).unwrap_err();
         expect![[r"
             a.toml: 3 problems
-              `client.pings`: there is no such key; there are max_queue_bytes, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, first_step, write_timeout, flush_interval, confirm, overflow
+              `client.pings`: there is no such key; there are max_queue_bytes, max_queue_bytes_total, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, first_step, write_timeout, flush_interval, confirm, overflow
               `source[0].name`: it is missing; needed is a text
               `drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it
         "]].assert_eq(&report(Path::new("a.toml"), &problems));

@@ -11,7 +11,7 @@ use prometheus::{
 };
 use standpipe_connections::Registry;
 use standpipe_entry::{Counts, Guests};
-use standpipe_fanout::{Bounds, KeysReport, Report};
+use standpipe_fanout::{Bounds, Kept, KeysReport, Report};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
@@ -21,6 +21,7 @@ pub(crate) struct Numbers<'a> {
     pub(crate) guests: &'a Guests,
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
+    pub(crate) kept: Kept,
     pub(crate) log: LogNumbers,
     pub(crate) sources: Vec<SourceStatus>,
     pub(crate) draining: bool,
@@ -53,7 +54,7 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { entry, guests, registry, report, log, sources, draining, panics, tasks, uptime } = numbers;
+    let Numbers { entry, guests, registry, report, kept, log, sources, draining, panics, tasks, uptime } = numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
@@ -65,6 +66,10 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
     page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
     page.gauge("connections_queue_bytes", "Bytes that wait for clients.", report.queue_bytes)?;
+    let help = "Memory that what waits for clients takes beside the log and the snapshots.";
+    page.gauge("connections_queue_memory_bytes", help, kept.bytes as u64)?;
+    let help = "The most that it may take: client.max_queue_bytes_total.";
+    page.gauge("connections_queue_memory_max_bytes", help, kept.max as u64)?;
     page.counter("connections_opened_total", "WebSocket connections ever opened.", registry.opened())?;
     let closed: Vec<_> = registry.closed().map(|(reason, n)| (reason.name(), n)).collect();
     page.labelled_counter("connections_closed_total", "Connections that ended, by reason.", "reason", &closed)?;
@@ -87,6 +92,9 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.counter("fanout_snapshot_keys_total", "Keys shown in snapshots.", counters.shown)?;
     let overflows: Vec<_> = counters.overflows.0.iter().map(|(policy, n)| (*policy, *n)).collect();
     page.labelled_counter("fanout_overflows_total", "Clients that did not keep up, by policy.", "policy", &overflows)?;
+    let reliefs: Vec<_> = counters.reliefs.0.iter().map(|(what, n)| (*what, *n)).collect();
+    let help = "Clients that gave up what waited for them because too much waited for all, by what followed.";
+    page.labelled_counter("fanout_reliefs_total", help, "followed", &reliefs)?;
     let gaps: Vec<_> = counters.gaps.0.iter().map(|(reason, n)| (*reason, *n)).collect();
     page.labelled_counter("fanout_gaps_total", "Gaps told to clients, by reason.", "reason", &gaps)?;
 
@@ -96,6 +104,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.counter("ledger_confirmed_total", "Of these, proven to have been received.", tally.confirmed)?;
     page.counter("ledger_conflated_total", "Replaced in a queue by a newer event of their key.", tally.conflated)?;
     page.counter("ledger_skipped_total", "Told to a client as a gap.", tally.skipped)?;
+    page.counter("ledger_returned_total", "Taken back from a queue, to be read from the log again.", tally.returned)?;
     page.counter("ledger_unconfirmed_total", "Not proven when their connection closed.", tally.unconfirmed)?;
     page.gauge("ledger_in_flight", "Queued or written, not yet proven.", tally.in_flight)?;
     let help = "Events for which the ledger does not balance. Always 0, or there is a bug.";
@@ -244,6 +253,7 @@ mod tests {
             guests: &guests,
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
+            kept: Kept { bytes: 3, max: 4 },
             log: LogNumbers {
                 bounds: Bounds { floor: 3, head: 9 },
                 bytes: 1,
@@ -264,7 +274,9 @@ mod tests {
             "standpipe_entry_deadlines_total{deadline=\"head\"} 0",
             "standpipe_connections_queue_bytes 77",
             "standpipe_connections_closed_total{reason=\"SLOW_CONSUMER\"} 0",
+            "standpipe_connections_queue_memory_max_bytes 4",
             "standpipe_fanout_overflows_total{policy=\"skip\"} 0",
+            "standpipe_fanout_reliefs_total{followed=\"returned\"} 0",
             "standpipe_ledger_difference 0",
             "standpipe_log_head 9",
         ] {

@@ -97,6 +97,7 @@ impl Service for Standpipe {
             guests: &self.guests,
             registry: &self.sessions.registry,
             report: fanout.report().await,
+            kept: fanout.kept(),
             log: LogNumbers {
                 bounds: log.bounds(),
                 bytes: log.bytes(),

@@ -37,6 +37,9 @@ const STOPPING: Duration = Duration::from_secs(1);
 /// # Errors
 /// If it cannot listen, or a part that everything depends on has failed.
 pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String) -> anyhow::Result<()> {
+    if let Some(doubt) = settings.doubts() {
+        tracing::warn!("{doubt}");
+    }
     let mut signals = Signals::listen().context("take over SIGTERM and SIGINT")?;
     let listener = Listener::bind(settings.entry.clone())?;
     let address = listener.address();
@@ -91,6 +94,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
             confirmed = tally.confirmed,
             conflated = tally.conflated,
             skipped = tally.skipped,
+            returned = tally.returned,
             unconfirmed = tally.unconfirmed,
             difference = report.totals.difference,
             "stopped"
@@ -161,6 +165,7 @@ fn fanout_config(settings: &Settings) -> standpipe_fanout::Config {
         max_age: settings.log.max_age,
         max_keys: settings.snapshot.max_keys,
         max_keys_bytes: settings.snapshot.max_bytes,
+        max_queue_bytes_total: settings.client.max_queue_bytes_total,
         snapshot_patience: settings.snapshot.patience,
         crowd: CROWD,
     }

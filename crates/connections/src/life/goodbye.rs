@@ -47,7 +47,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     fn goodbye(&self, closing: &Closing) -> Goodbye {
         let mut cursor = self.connection.position();
         // The frame that was begun is finished before this message is read.
-        if let (Some(Mark::Event(seq) | Mark::Position(seq)), Some(cursor)) = (self.writer.begun(), &mut cursor) {
+        if let (Some(seq), Some(cursor)) = (self.writer.begun().and_then(Mark::position), &mut cursor) {
             cursor.seq = seq;
         }
         let reason = closing.reason;

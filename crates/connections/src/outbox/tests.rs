@@ -210,25 +210,70 @@ fn a_connection_that_conflates_and_keeps_up_holds_little() {
 }
 
 #[test]
-fn what_waits_is_told_to_the_shard_once_it_is_much_and_once_it_is_gone() {
+fn what_is_there_for_one_client_is_told_to_the_shard_once_it_is_much_and_once_it_is_gone() {
     let (mut bench, signal) = (bench(1 << 20), Signal::default());
     let event = record(7, "t", None, 3000);
     let entry = size_of::<Queued>();
     assert_eq!(bench.offer(&event, Way::Live), Offer::Queued);
     bench.outbox.report(&signal);
-    assert_eq!(signal.held(), Held::default(), "little, so far");
+    assert_eq!(signal.own_bytes(), 0, "the frame is the log's");
     assert_eq!(bench.frame(5000, Way::Live), Offer::Queued);
     bench.outbox.report(&signal);
-    let frames = event.frame().len() + 5000;
-    assert_eq!(signal.held(), Held { frame_bytes: frames, own_bytes: 5000 + 2 * entry });
-    assert_eq!(bench.outbox.oldest_event(), Some(7));
-    bench.outbox.set_in_hand(Some(5));
-    assert_eq!(bench.outbox.oldest_event(), Some(5), "the writer still has it");
+    assert_eq!(signal.own_bytes(), 5000 + 2 * entry);
     let all = bench.outbox.clear();
-    bench.outbox.set_in_hand(None);
     bench.outbox.release(all);
     bench.outbox.report(&signal);
-    assert_eq!((signal.held(), bench.outbox.oldest_event()), (Held::default(), None));
+    assert_eq!(signal.own_bytes(), 0);
+}
+
+#[test]
+fn frames_count_as_kept_once_the_log_has_let_go_of_the_first() {
+    let mut bench = bench(1 << 20);
+    let event = record(7, "t", None, 3000);
+    let entry = size_of::<Queued>();
+    assert_eq!(bench.offer(&event, Way::Live), Offer::Queued);
+    assert_eq!(bench.outbox.kept(7), entry);
+    assert_eq!(bench.outbox.kept(8), entry + event.frame().len());
+    bench.outbox.set_in_hand(Some(5));
+    assert_eq!(bench.outbox.kept(6), entry + event.frame().len(), "the writer still has it");
+    bench.outbox.seal();
+    assert_eq!(bench.outbox.kept(8), 0);
+}
+
+#[test]
+fn events_are_taken_back_down_to_what_was_told_and_heartbeats_with_them() {
+    let mut bench = bench(10_000);
+    assert_eq!(bench.outbox.take_back(), None);
+    for seq in 1..=2 {
+        assert_eq!(bench.offer(&record(seq, "t", Some("k"), 1), Way::Live), Offer::Queued);
+    }
+    assert_eq!(bench.tell(10), Offer::Queued);
+    assert_eq!(bench.outbox.take_back(), None, "an answer is the last");
+    for seq in 3..=5 {
+        assert_eq!(
+            bench.offer(&record(seq, "t", Some("k"), 1), Way::Conflated),
+            if seq == 3 { Offer::Queued } else { Offer::Superseded }
+        );
+    }
+    let heartbeat = bench.outbox.tell(frame(10), Mark::Heartbeat(5), bench.now, &bench.config);
+    assert_eq!(heartbeat, Offer::Queued);
+    assert_eq!(bench.offer(&record(6, "t", None, 1), Way::Live), Offer::Queued);
+    let before = bench.outbox.bytes();
+    let seen = bench.outbox.look();
+    let (taken_back, held) = bench.outbox.take_back().unwrap();
+    assert_eq!(taken_back, TakenBack { from: 3, events: 2 }, "5 stands for 3 and 4");
+    bench.outbox.release(held);
+    assert_eq!(bench.outbox.data_queued(), 2);
+    assert!(bench.outbox.bytes() < before);
+    for seq in 3..=6 {
+        assert_eq!(
+            bench.offer(&record(seq, "t", Some("k"), 1), Way::Conflated),
+            if seq == 3 { Offer::Queued } else { Offer::Superseded }
+        );
+    }
+    assert!(!bench.outbox.rest(seen, 0), "the writer has not seen these, though as many are queued as it saw");
+    let marks: Vec<_> = bench.drain().into_iter().map(|(mark, _)| mark).collect();
+    assert_eq!(marks, [Mark::Event(1), Mark::Event(2), Mark::Control, Mark::Event(3)]);
 }
 
 /// What may happen to an outbox.

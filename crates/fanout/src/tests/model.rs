@@ -1,6 +1,7 @@
 //! Log, cursors, pulling, riding, conflation and snapshots against a model that keeps everything.
 //!
-//! Whatever the script does (events, slow readers, changes of selection, cuts and resumes, a log that forgets), what each
+//! Whatever the script does (events, slow readers, changes of selection, cuts and resumes, a log that forgets, memory
+//! that is short), what each
 //! client has seen in the end is exactly what it selected, less what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -298,9 +299,10 @@ proptest! {
     fn what_was_seen_is_what_was_selected_less_what_was_told(
         asked in prop::collection::vec(asked(), 1..6), steps in prop::collection::vec(step(), 0..300),
         max_events in prop_oneof![Just(10usize), Just(60), Just(100_000)], crowd in 0..3usize,
+        max_queue_bytes_total in prop_oneof![Just(0usize), Just(4000), Just(1 << 30)],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let config = Config { shards: 2, crowd, ..Config::of_events(max_events) };
+        let config = Config { shards: 2, crowd, max_queue_bytes_total, ..Config::of_events(max_events) };
         runtime.block_on(run(asked, steps, config));
     }
 }

@@ -195,8 +195,7 @@ impl World {
     pub(crate) async fn end(self) -> crate::Report {
         let report = self.fanout.report().await;
         assert_eq!(report.totals.difference, 0, "{report:?}");
-        let t = report.totals.tally;
-        assert_eq!(t.matched, t.confirmed + t.conflated + t.skipped + t.unconfirmed + t.in_flight, "{report:?}");
+        assert_eq!(report.totals.tally.balance(), 0, "{report:?}");
         self.cancel.cancel();
         drop(self.items);
         self.tracker.close();

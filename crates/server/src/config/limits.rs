@@ -116,6 +116,11 @@ const THEMES: &[Theme] = &[
                 RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
             ),
             Limit(
+                Of("client", "max_queue_bytes_total"),
+                "Those that take most, the same; nobody below a fair share.",
+                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
+            ),
+            Limit(
                 Of("client", "max_queue_age"),
                 "`disconnect`: closed.",
                 RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::environment::Environment;
+use super::{environment::Environment, problem::Problem, quantity::Size};
 
 /// Of what there is, what is planned for: the rest is for sockets, stacks, code and the kernel's buffers.
 const PERCENT: u64 = 60;
@@ -19,6 +19,28 @@ pub(super) fn available(environment: &Environment) -> u64 {
     let total =
         told.map(|mib| mib.saturating_mul(1 << 20)).filter(|bytes| *bytes > 0).or_else(|| found(Path::new("/")));
     (total.unwrap_or(UNKNOWN) / 100).saturating_mul(PERCENT)
+}
+
+/// What an idle connection takes, in bytes: that of `docs/performance.md`, rounded up.
+const CONNECTION: usize = 4 << 10;
+
+/// Says so if `connections` take more than what is left for them, `room` bytes.
+pub(super) fn crowding(connections: usize, room: usize) -> Option<Problem> {
+    let needed = connections.saturating_mul(CONNECTION);
+    (needed > room).then(|| Problem {
+        path: "limits.max_connections".to_owned(),
+        what: format!(
+            "{connections} idle connections take about {}, and log, snapshots and queues leave {} of `server.memory`",
+            whole(needed),
+            whole(room)
+        ),
+        right: Some(format!("at most {} fit; or give the others less", room / CONNECTION)),
+    })
+}
+
+/// In whole MiB, for people.
+fn whole(bytes: usize) -> Size {
+    Size((bytes as u64) >> 20 << 20)
 }
 
 /// The least of what the system under `root` tells (Linux: proc(5), cgroup-v2 "memory.max", cgroup-v1 memory.txt).
@@ -71,6 +93,15 @@ mod tests {
         for odd in ["", "0", "lots"] {
             assert!(available(&Environment::from_iter([("ACTOR_MEMORY_MBYTES", odd)])) > 0, "{odd}");
         }
+    }
+
+    #[test]
+    fn more_connections_than_there_is_memory_for_are_doubted() {
+        assert_eq!(crowding(16_384, 64 << 20), None);
+        let doubt = crowding(15_000, 19 << 20).map(|doubt| doubt.to_string());
+        let told = "`limits.max_connections`: 15000 idle connections take about 58MiB, and log, snapshots and queues leave \
+                    19MiB of `server.memory`; at most 4864 fit; or give the others less";
+        assert_eq!(doubt.as_deref(), Some(told));
     }
 
     #[test]

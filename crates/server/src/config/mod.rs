@@ -60,6 +60,14 @@ pub struct Settings {
     pub sources: Vec<SourceConfig>,
 }
 
+impl Settings {
+    /// What is valid, and still likely to go wrong.
+    pub fn doubts(&self) -> Option<Problem> {
+        let planned = self.log.max_bytes + self.snapshot.max_bytes + self.client.max_queue_bytes_total;
+        memory::crowding(self.entry.guests.max_connections.get(), self.server.memory.saturating_sub(planned))
+    }
+}
+
 /// Reads the file at `path` (TOML, YAML or JSON, as its extension says) and what `environment` overrides.
 ///
 /// Relative paths in it are relative to its directory.
@@ -111,10 +119,11 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let limit_keys = limits?;
     let limits = Limits::check(&limit_keys);
     let log = Log::check(&log?, &server, reader);
+    let snapshot = Snapshot::check(&snapshot?, &log, &server, reader);
     Some(Settings {
-        snapshot: Snapshot::check(&snapshot?, &log, &server, reader),
+        client: Client::check(&client?, &log, &snapshot, &server, reader),
+        snapshot,
         log,
-        client: Client::check(&client?, reader),
         drain: Drain::check(&drain?, reader),
         entry: entry::entry(&server, limits.bounds, limit_keys, auth?, admin?),
         server,

@@ -51,7 +51,7 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
 section! {
     ServerKeys {
         listen: SocketAddr = "127.0.0.1:8080", "Where clients connect. Port 0: any free port, told in the log.";
-        memory: Auto<Size> = "auto", "What the log, the outboxes and the snapshots share. `auto`: 60 % of `ACTOR_MEMORY_MBYTES`, else of the limit of the cgroup, else of the machine's memory.";
+        memory: Auto<Size> = "auto", "What the log, the queues and the snapshots share; an eighth is left to the connections themselves. `auto`: 60 % of `ACTOR_MEMORY_MBYTES`, else of the limit of the cgroup, else of the machine's memory.";
         workers: Auto<UpTo<256>> = "auto", "Threads that serve clients. `auto`: one for each core.";
     }
 }
@@ -75,6 +75,7 @@ section! {
 section! {
     ClientKeys {
         max_queue_bytes: Size = "1MB", "What may wait to be written to one client; past it, `overflow` applies.";
+        max_queue_bytes_total: Auto<Size> = "auto", "Memory that the queues of all clients may take beside the log, which holds most of what is in them; past it, those that take most give up theirs, each by its `overflow`. `auto`: a quarter of `server.memory`, or what log and snapshots leave of it.";
         max_queue_age: Duration = "10s", "How long an event may wait to be written; past it, `overflow` applies.";
         max_unconfirmed_bytes: Size = "1MiB", "What is written beyond the last receipt before the writing waits for the next one.";
         max_unconfirmed_frames: NonZeroUsize = 4000, "The same, in events.";

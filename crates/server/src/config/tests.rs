@@ -188,8 +188,8 @@ fn keys_have_to_go_together() {
         (
             "[server]\nmemory = \"1MiB\"\n[log]\nmax_bytes = \"2MiB\"",
             expect![[r#"
-                `log.max_bytes`: 2MiB is more than all of `server.memory`, which is 1MiB; leave room for the outboxes, or write "auto"
-                `snapshot.max_bytes`: 128KiB, with 2MiB for the log, is more than all of `server.memory`, which is 1MiB; leave room for the outboxes, or write "auto""#]],
+                `log.max_bytes`: 2MiB is more than all of `server.memory`, which is 1MiB; leave room for the queues, or write "auto"
+                `snapshot.max_bytes`: 128KiB, with 2MiB for the log, is more than all of `server.memory`, which is 1MiB; leave room for the queues, or write "auto""#]],
         ),
     ] {
         check(&format!("{text}\n{SMALLEST}"), &expected);

@@ -19,7 +19,7 @@ use super::{
 pub struct Server {
     /// Where clients connect.
     pub listen: SocketAddr,
-    /// What the log, the outboxes and the snapshots share, in bytes.
+    /// What the log, the queues, the snapshots and the connections share, in bytes.
     pub memory: usize,
     /// Threads that serve clients.
     pub workers: NonZeroUsize,
@@ -52,6 +52,8 @@ pub struct Snapshot {
 pub struct Client {
     /// What may wait in an outbox, in bytes.
     pub max_queue_bytes: usize,
+    /// The memory that all outboxes may take beside the log, in bytes.
+    pub max_queue_bytes_total: usize,
     /// How long it may wait.
     pub max_queue_age: Duration,
     /// What is written beyond the last receipt, in bytes.
@@ -125,8 +127,8 @@ impl Server {
 }
 
 impl Log {
-    /// The log gets half of the memory if nobody says otherwise: the outboxes and snapshots refer to frames of the log
-    /// as long as it holds them, and own only what is older.
+    /// The log gets half of the memory if nobody says otherwise: the queues and snapshots refer to frames of the log as
+    /// long as it holds them, and own only what is older.
     pub(super) fn check(keys: &LogKeys, server: &Server, reader: &mut Reader<'_>) -> Self {
         let max_bytes = match keys.max_bytes {
             Auto::Auto => server.memory / 2,
@@ -137,7 +139,7 @@ impl Log {
             reader.problem(
                 "log.max_bytes",
                 format!("{found} is more than all of `server.memory`, which is {all}"),
-                "leave room for the outboxes, or write \"auto\"",
+                "leave room for the queues, or write \"auto\"",
             );
         }
         Self { max_events: keys.max_events.get(), max_bytes, max_age: keys.max_age }
@@ -156,7 +158,7 @@ impl Snapshot {
             reader.problem(
                 "snapshot.max_bytes",
                 format!("{found}, with {log} for the log, is more than all of `server.memory`, which is {all}"),
-                "leave room for the outboxes, or write \"auto\"",
+                "leave room for the queues, or write \"auto\"",
             );
         }
         Self { max_keys: keys.max_keys.get(), max_bytes, patience: keys.patience }
@@ -164,7 +166,31 @@ impl Snapshot {
 }
 
 impl Client {
-    pub(super) fn check(keys: &ClientKeys, reader: &mut Reader<'_>) -> Self {
+    pub(super) fn check(
+        keys: &ClientKeys,
+        log: &Log,
+        snapshot: &Snapshot,
+        server: &Server,
+        reader: &mut Reader<'_>,
+    ) -> Self {
+        let planned = log.max_bytes.saturating_add(snapshot.max_bytes);
+        let max_queue_bytes_total = match keys.max_queue_bytes_total {
+            Auto::Auto => (server.memory / 4).min(server.memory.saturating_sub(planned)),
+            Auto::Fixed(size) => in_memory(size),
+        };
+        let is_sound =
+            reader.sound(&["client.max_queue_bytes_total", "snapshot.max_bytes", "log.max_bytes", "server.memory"]);
+        let fits = max_queue_bytes_total > 0 && planned.saturating_add(max_queue_bytes_total) <= server.memory;
+        if is_sound && planned <= server.memory && !fits {
+            let [found, planned, all] = [max_queue_bytes_total, planned, server.memory].map(|n| Size(n as u64));
+            reader.problem(
+                "client.max_queue_bytes_total",
+                format!(
+                    "{found}, with {planned} for log and snapshots, does not fit into `server.memory`, which is {all}"
+                ),
+                "give the log or the snapshots less, or write \"auto\"",
+            );
+        }
         let (interval, patience) = (keys.ping_interval, keys.pong_timeout);
         if patience > interval && reader.sound(&["client.ping_interval", "client.pong_timeout"]) {
             let (interval, patience) = (show_duration(interval), show_duration(patience));
@@ -176,6 +202,7 @@ impl Client {
         }
         Self {
             max_queue_bytes: in_memory(keys.max_queue_bytes),
+            max_queue_bytes_total,
             max_queue_age: keys.max_queue_age,
             max_unconfirmed_bytes: in_memory(keys.max_unconfirmed_bytes),
             max_unconfirmed_frames: keys.max_unconfirmed_frames.get() as u64,
