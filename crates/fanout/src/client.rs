@@ -84,11 +84,13 @@ pub(crate) struct Reading {
     pub(crate) cursor: u64,
     /// The topics that the log holds of its selection; made anew when topics appear or the selection changes.
     pub(crate) plan: Option<Plan>,
+    /// It has stood still for want of room since something was read: if the log overtakes it, that is the client's doing.
+    pub(crate) waits: bool,
 }
 
 impl Reading {
     pub(crate) fn behind(cursor: u64) -> Self {
-        Self { cursor, plan: None }
+        Self { cursor, plan: None, waits: false }
     }
 }
 
@@ -216,6 +218,13 @@ impl Client {
         };
         if let Mode::Pull(reading) = &mut self.mode {
             reading.plan = None;
+        }
+    }
+
+    /// Where it reads, there is no room for what comes next.
+    pub(crate) fn wait(&mut self) {
+        if let Mode::Pull(reading) = &mut self.mode {
+            reading.waits = true;
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use standpipe_connections::{Mark, Offer, Way};
-use standpipe_protocol::{Gap, GapReason, Message, Record, Topic};
+use standpipe_connections::{Closing, Mark, Offer, Way};
+use standpipe_protocol::{Gap, GapReason, Message, Overflow, Record, Topic};
 use standpipe_selection::Subscriptions;
 use tokio::time::Instant;
 
@@ -50,6 +50,7 @@ pub(crate) fn step(client: &mut Client, desk: &mut Desk<'_>) -> Pulled {
         return Pulled::Done;
     }
     if !client.connection.want_room(Way::Replay) {
+        client.wait();
         return Pulled::Waits;
     }
     match client.interludes.pop_front() {
@@ -120,11 +121,17 @@ fn advance(
     desk.batch.clear();
     let up_to = match desk.log.read(reading.plan.as_ref(), reading.cursor, to, STEP, desk.batch) {
         Ok(up_to) => up_to,
+        Err(Expired { .. }) if reading.waits && client.connection.opening.overflow == Overflow::Disconnect => {
+            let limit = "the log has let go of what it was to read next";
+            client.connection.close(Closing::slow_consumer(limit));
+            return Pulled::Done;
+        }
         Err(Expired { floor }) => {
             tell_expired(client, reading, only.is_some(), floor.min(to + 1), desk);
             return Pulled::More;
         }
     };
+    reading.waits = false;
     for record in desk.batch.drain(..) {
         let (wanted, mark) = match only {
             Some(subscriptions) => (subscriptions.matches(record.view()), Mark::Replayed),
@@ -135,6 +142,7 @@ fn advance(
                 Offer::Queued | Offer::Superseded => desk.counters.pulled += 1,
                 Offer::Full => {
                     reading.cursor = record.seq - 1;
+                    reading.waits = true;
                     return Pulled::Waits;
                 }
                 Offer::Closed => {

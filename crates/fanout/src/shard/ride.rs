@@ -143,6 +143,9 @@ impl Shard {
             // They have not had this event. Their signals come once they have room.
             for slot in full {
                 self.alight(slot);
+                if let Some(client) = self.clients.get_mut(slot) {
+                    client.wait();
+                }
             }
             if let Some(convoy) = self.convoys.get_mut(key) {
                 convoy.cursor = record.seq;

@@ -232,6 +232,64 @@ async fn who_does_not_keep_up_is_treated_as_it_chose() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_resumes_too_slowly_for_the_log_is_treated_as_it_chose() {
+    for overflow in [Overflow::Disconnect, Overflow::CatchUp] {
+        let mut world = World::new(1, 40);
+        let big = format!("\"{}\"", "x".repeat(400));
+        for _ in 1..=40 {
+            world.publish("t", &big).await;
+        }
+        let from_the_start = Ask { after: Some("earliest".into()), overflow, ..ASK };
+        let mut slow = world.connect(&from_the_start, 512).await;
+        assert_eq!(slow.events_to(5).await, [1, 2, 3, 4, 5], "as slowly as it likes, as long as the log waits");
+        for _ in 41..=100 {
+            world.publish("t", &big).await;
+        }
+        world.settle().await;
+        let mut last = 5;
+        let told = loop {
+            let message = slow.next().await.unwrap();
+            match message["op"].as_str().unwrap() {
+                "event" => last = message["seq"].as_u64().unwrap(),
+                _ => break message,
+            }
+        };
+        let gap = if overflow == Overflow::CatchUp {
+            told
+        } else {
+            assert_eq!(told["code"], "BACKPRESSURE_LIMIT");
+            let goodbye = slow.next_op("goodbye").await;
+            assert_eq!(
+                (goodbye["code"].as_u64(), &goodbye["cursor"]),
+                (Some(4100), &format!("{:016x}:{last}", 0x9f).into())
+            );
+            slow.leave().await;
+            let resume = Ask { after: goodbye["cursor"].as_str().map(str::to_owned), overflow, ..ASK };
+            slow = world.connect(&resume, 1 << 16).await;
+            slow.next_op("gap").await
+        };
+        assert_eq!((&gap["reason"], &gap["from"]), (&"history_expired".into(), &(last + 1).into()), "{gap}");
+        assert_eq!(slow.events_to(100).await.first().copied(), gap["to"].as_u64().map(|to| to + 1));
+        slow.leave().await;
+        world.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_room_is_not_cut_because_the_log_was_quicker_than_the_shard() {
+    let mut world = World::new(1, 10);
+    let mut client = world.connect(&ASK, 1 << 16).await;
+    client.next_op("subscribed").await;
+    let events = (1..=100).map(|n| World::event("t", "1", n)).collect();
+    world.fanout.log().append(events, tokio::time::Instant::now(), &mut Vec::new());
+    let gap = client.next_op("gap").await;
+    assert_eq!(gap, serde_json::json!({"op":"gap","from":1,"to":90,"matched":null,"reason":"history_expired"}));
+    assert_eq!(client.events_to(100).await.len(), 10);
+    client.leave().await;
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn commands_that_cannot_be_followed_are_refused_whole() {
     let mut world = World::new(1, 100);
     let mut client = world.connect(&Ask { topics: &["a", "b"], ..ASK }, 1 << 12).await;
