@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use standpipe_tests::{PATIENCE, Proxy, Server, Socket, proxy::Link, socket::Received};
+use standpipe_tests::{PATIENCE, Proxy, Server, Socket, eventually, proxy::Link, socket::Received};
 
 use crate::{PUSH, cursor_seq, numbered, seq};
 
@@ -53,6 +53,31 @@ async fn a_client_that_answers_is_kept_though_it_says_nothing() {
         assert_eq!(client.message().await["op"], "heartbeat");
     }
     assert_eq!(server.active().await, 1);
+}
+
+#[tokio::test]
+async fn open_is_not_subscribed_and_subscribed_is_not_consuming() {
+    let server = Server::start(&format!("{QUICK}{PUSH}")).await;
+    let _open = Socket::open(server.addr(), "/ws").await;
+    let mut subscribed = Socket::open(server.addr(), "/ws?topics=other").await;
+    let mut consuming = Socket::open(server.addr(), "/ws?topics=mine").await;
+    subscribed.until("subscribed").await;
+    consuming.until("subscribed").await;
+    server.publish(&numbered(1, |_| "mine".into())).await;
+    consuming.until("event").await;
+    eventually("one has proven to have received something", PATIENCE, async || {
+        // Reading is what answers pings.
+        consuming.receive_within(Duration::from_millis(50)).await;
+        let metrics = server.metrics().await;
+        let [active, subscribed, consuming] =
+            ["active", "subscribed", "consuming"].map(|of| metrics.count(&format!("standpipe_connections_{of}")));
+        if (active, subscribed, consuming) == (3, 2, 1) {
+            Ok(())
+        } else {
+            Err(format!("{active} {subscribed} {consuming}"))
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

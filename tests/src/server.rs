@@ -60,6 +60,7 @@ impl Server {
 
     async fn run(mut command: Command, folder: TempDir) -> Self {
         command.current_dir(folder.path()).env("RUST_BACKTRACE", "1");
+        command.env("STANDPIPE__SERVER__AUDIT_INTERVAL", "500ms");
         let mut process = Process::start("standpipe", &mut command);
         let listening = |line: &str| line.strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok();
         let addr = process.line("the line with its address", PATIENCE, listening).await;
@@ -145,7 +146,28 @@ impl Server {
         })
         .await;
         assert_eq!(metrics.count("standpipe_ledger_difference"), 0);
+        self.audited().await;
         metrics
+    }
+
+    /// Waits until its parts have been compared with each other once more, from the beginning to the end.
+    ///
+    /// # Panics
+    /// If they did not agree.
+    pub async fn audited(&self) {
+        let audits = async || self.metrics().await.count("standpipe_audit_total");
+        let before = audits().await;
+        eventually("two audits more", PATIENCE, async || {
+            let more = audits().await - before;
+            if more >= 2 { Ok(()) } else { Err(format!("{more} so far")) }
+        })
+        .await;
+        let metrics = self.metrics().await;
+        let found: Vec<_> = ["connections", "subscriptions", "tasks", "sockets", "ledger"]
+            .into_iter()
+            .map(|of| (of, metrics.value("standpipe_audit_difference", &[("of", of)])))
+            .collect();
+        assert!(found.iter().all(|(_, difference)| *difference == Some(0.0)), "{found:?}");
     }
 
     /// What `/connections` lists.

@@ -64,6 +64,7 @@ pub struct Connection {
     unproven: AtomicU64,
     position: AtomicU64,
     last_receipt: AtomicU64,
+    last_progress: AtomicU64,
 }
 
 /// No position yet: nothing was subscribed.
@@ -85,6 +86,7 @@ impl Connection {
             unproven: AtomicU64::new(0),
             position: AtomicU64::new(NOWHERE),
             last_receipt: AtomicU64::new(0),
+            last_progress: AtomicU64::new(0),
         }
     }
 
@@ -244,6 +246,11 @@ impl Connection {
         self.last_receipt.load(Relaxed)
     }
 
+    /// When it last proved to have received more than before, milliseconds since 1970-01-01 UTC; 0 before the first time.
+    pub fn last_progress(&self) -> u64 {
+        self.last_progress.load(Relaxed)
+    }
+
     /// How many pongs and acknowledgements proved nothing.
     pub fn unproven(&self) -> u64 {
         self.unproven.load(Relaxed)
@@ -296,7 +303,9 @@ impl Connection {
     }
 
     pub(crate) fn confirmed(&self, frames: u64, at: u64) {
-        self.confirmed.store(frames, Relaxed);
+        if self.confirmed.swap(frames, Relaxed) < frames {
+            self.last_progress.store(at, Relaxed);
+        }
         self.last_receipt.store(at, Relaxed);
     }
 

@@ -97,6 +97,10 @@ pub struct Counters {
     pub gaps: CountBy<GapReason>,
 }
 
+/// A client that has proven to have received something less than this ago is consuming, in milliseconds. Open is not
+/// consuming: who is only connected may have nothing to read, or not read.
+pub(crate) const CONSUMING: u64 = 60_000;
+
 /// The sums over one shard, or over all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -104,6 +108,8 @@ pub struct Report {
     pub connections: u64,
     /// Of these, with at least one subscription.
     pub subscribed: u64,
+    /// Of these, proven within a minute to have received something.
+    pub consuming: u64,
     /// Of these, reading the log at a cursor of their own.
     pub pulling: u64,
     /// Subscriptions in all.
@@ -125,6 +131,7 @@ impl Report {
     pub fn merge(&mut self, other: &Self) {
         self.connections += other.connections;
         self.subscribed += other.subscribed;
+        self.consuming += other.consuming;
         self.pulling += other.pulling;
         self.subscriptions += other.subscriptions;
         self.entries += other.entries;

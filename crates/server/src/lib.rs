@@ -4,6 +4,7 @@
 //! layer its part, carries what one layer returns to the one that needs it, and ends everything in order.
 
 pub mod args;
+mod audit;
 pub mod check;
 pub mod config;
 pub mod demo;
@@ -12,6 +13,7 @@ mod panics;
 mod service;
 mod session;
 mod shutdown;
+mod sockets;
 pub mod tail;
 pub mod telemetry;
 pub mod wiring;

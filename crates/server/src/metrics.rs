@@ -15,10 +15,13 @@ use standpipe_fanout::{Bounds, Kept, KeysReport, Report};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
+use crate::audit::Audit;
+
 /// All that is shown.
 pub(crate) struct Numbers<'a> {
     pub(crate) entry: &'a Counts,
     pub(crate) guests: &'a Guests,
+    pub(crate) audit: &'a Audit,
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
     pub(crate) kept: Kept,
@@ -54,7 +57,8 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { entry, guests, registry, report, kept, log, sources, draining, panics, tasks, uptime } = numbers;
+    let Numbers { entry, guests, audit, registry, report, kept, log, sources, draining, panics, tasks, uptime } =
+        numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
@@ -65,6 +69,8 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     fill_guests(page, guests)?;
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
     page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
+    let help = "Of these, those that have proven within a minute to have received something.";
+    page.gauge("connections_consuming", help, report.consuming)?;
     page.gauge("connections_queue_bytes", "Bytes that wait for clients.", report.queue_bytes)?;
     let help = "Memory that what waits for clients takes beside the log and the snapshots.";
     page.gauge("connections_queue_memory_bytes", help, kept.bytes as u64)?;
@@ -109,6 +115,11 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.gauge("ledger_in_flight", "Queued or written, not yet proven.", tally.in_flight)?;
     let help = "Events for which the ledger does not balance. Always 0, or there is a bug.";
     page.gauge("ledger_difference", help, report.totals.difference)?;
+
+    page.counter("audit_total", "Times that the parts were compared with each other.", audit.count())?;
+    let found: Vec<_> = audit.differences().map(|(of, n)| (of, i64::try_from(n).unwrap_or(i64::MAX))).collect();
+    let help = "How far parts were apart that hold the same. Always 0, or there is a bug.";
+    page.labelled_gauge("audit_difference", help, "of", &found)?;
 
     page.gauge("log_head", "The last seq.", log.bounds.head)?;
     page.gauge("log_floor", "The first seq that is held.", log.bounds.floor)?;
@@ -251,6 +262,7 @@ mod tests {
         let numbers = Numbers {
             entry: &entry,
             guests: &guests,
+            audit: &Audit::default(),
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
             kept: Kept { bytes: 3, max: 4 },
@@ -278,6 +290,7 @@ mod tests {
             "standpipe_fanout_overflows_total{policy=\"skip\"} 0",
             "standpipe_fanout_reliefs_total{followed=\"returned\"} 0",
             "standpipe_ledger_difference 0",
+            "standpipe_audit_difference{of=\"sockets\"} 0",
             "standpipe_log_head 9",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} in\n{page}");

@@ -12,6 +12,7 @@ use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Audit,
     metrics::{self, LogNumbers, Numbers},
     panics,
     session::Sessions,
@@ -23,6 +24,7 @@ pub(crate) struct Standpipe {
     pub(crate) upstream: Upstream,
     pub(crate) entry: Arc<Counts>,
     pub(crate) guests: Arc<Guests>,
+    pub(crate) audit: Audit,
     /// Cancelled when the drain begins.
     pub(crate) draining: CancellationToken,
     pub(crate) started: Instant,
@@ -80,6 +82,7 @@ impl Service for Standpipe {
             "connections": {
                 "active": self.sessions.registry.len(),
                 "subscribed": report.subscribed,
+                "consuming": report.consuming,
                 "opened": self.sessions.registry.opened(),
             },
             "subscriptions": report.subscriptions,
@@ -95,6 +98,7 @@ impl Service for Standpipe {
         metrics::render(&Numbers {
             entry: &self.entry,
             guests: &self.guests,
+            audit: &self.audit,
             registry: &self.sessions.registry,
             report: fanout.report().await,
             kept: fanout.kept(),

@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    audit::{self, Audit},
     config::{Flush, Settings},
     service::Standpipe,
     session::{self, Sessions},
@@ -62,6 +63,9 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
     });
+
+    let audits = audit::keep_auditing(Arc::clone(&standpipe), clients.clone(), address.port(), settings.server.audit);
+    shards.spawn(stop_shards.clone().run_until_cancelled_owned(audits));
 
     say(&announce(address));
     let failure = tokio::select! {
@@ -151,6 +155,7 @@ fn assemble(settings: &Settings, listener: &Listener, fanout: Fanout, upstream: 
         upstream,
         entry: listener.counts(),
         guests: listener.guests(),
+        audit: Audit::default(),
         draining: CancellationToken::new(),
         started: Instant::now(),
         started_at: unix_ms(),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use standpipe_connections::clock::unix_ms;
 use standpipe_protocol::ConnectionId;
 
 use super::Shard;
 use crate::{
     client::{Client, Mode},
-    report::{DescribedSubscription, Description, Report},
+    report::{CONSUMING, DescribedSubscription, Description, Report},
 };
 
 impl Shard {
@@ -58,11 +59,13 @@ impl Shard {
 
     pub(super) fn report(&self) -> Report {
         let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
+        let now = unix_ms();
         report.entries = self.index.len() as u64;
         report.lag = self.log.bounds().head.saturating_sub(self.cursor);
         for (_, client) in &self.clients {
             report.connections += 1;
             report.subscribed += u64::from(!client.subscriptions.is_empty());
+            report.consuming += u64::from(client.connection.last_progress() + CONSUMING > now);
             report.subscriptions += client.subscriptions.len() as u64;
             report.pulling += u64::from(client.pulls() || matches!(client.mode, Mode::Ride(_)));
             report.queue_bytes += client.connection.queue_bytes() as u64;

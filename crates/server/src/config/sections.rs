@@ -53,6 +53,7 @@ section! {
         listen: SocketAddr = "127.0.0.1:8080", "Where clients connect. Port 0: any free port, told in the log.";
         memory: Auto<Size> = "auto", "What the log, the queues and the snapshots share; an eighth is left to the connections themselves. `auto`: 60 % of `ACTOR_MEMORY_MBYTES`, else of the limit of the cgroup, else of the machine's memory.";
         workers: Auto<UpTo<256>> = "auto", "Threads that serve clients. `auto`: one for each core.";
+        audit_interval: Duration = "60s", "How often the parts of the server are compared with each other: what they hold of the same clients must agree (`standpipe_audit_difference`).";
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Server {
     pub memory: usize,
     /// Threads that serve clients.
     pub workers: NonZeroUsize,
+    /// How often the parts are compared with each other.
+    pub audit: Duration,
 }
 
 /// How much of the past is kept. The first limit that is reached counts.
@@ -122,7 +124,7 @@ impl Server {
             Auto::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             Auto::Fixed(workers) => workers.0,
         };
-        Self { listen: keys.listen, memory: in_memory(memory), workers }
+        Self { listen: keys.listen, memory: in_memory(memory), workers, audit: keys.audit_interval }
     }
 }
 
