@@ -275,3 +275,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,4 +6,4 @@ mod deliver;
 mod memory;
 mod model;
 mod snapshot;
-mod world;
+pub(crate) mod world;

@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Events pushed in one turn.
-const EVENTS: usize = 128;
+pub(super) const EVENTS: usize = 128;
 /// Deliveries after which a turn pushes no further event: a hot topic does not hold up what waits behind the turn.
-const DELIVERIES: usize = 8192;
+pub(super) const DELIVERIES: usize = 8192;
 /// Clients that get one step of pulling in one turn.
-const PULLS: usize = 16;
+pub(super) const PULLS: usize = 16;
 /// Clients that are looked at for it: most may board a convoy, which is quickly done.
 pub(super) const LOOKED_AT: usize = 256;
 
@@ -88,23 +88,31 @@ impl Shard {
 
     /// One step for each of some of the clients that read the log on their own.
     pub(super) fn pull(&mut self, now: Instant) {
-        let mut pulls = 0;
+        let (mut pulls, mut again) = (0, Vec::new());
         for _ in 0..LOOKED_AT.min(self.pulling.len()) {
-            let is_crowded = self.is_crowded();
+            let is_crowded = self.is_crowded(again.len());
             let Some(slot) = self.pulling.pop_front() else { break };
             match self.board(slot, is_crowded, now) {
                 Boarding::Aboard => {}
                 Boarding::Alone if pulls < PULLS => {
                     pulls += 1;
-                    self.step(slot, now);
+                    if self.step(slot, now) == Pulled::More {
+                        again.push(slot);
+                    }
                 }
                 Boarding::Alone | Boarding::Later => self.pulling.push_back(slot),
             }
         }
+        // Behind those who were looked at and had no step: they are the next.
+        for slot in again {
+            if let Some(client) = self.clients.get_mut(slot) {
+                client.schedule(slot, &mut self.pulling);
+            }
+        }
     }
 
-    fn step(&mut self, slot: usize, now: Instant) {
-        let Some((client, mut desk)) = self.at_desk(slot, now) else { return };
+    fn step(&mut self, slot: usize, now: Instant) -> Pulled {
+        let Some((client, mut desk)) = self.at_desk(slot, now) else { return Pulled::Done };
         client.scheduled = false;
         end_skip(client, &mut desk);
         let was_touched = client.touched;
@@ -113,11 +121,7 @@ impl Shard {
         if is_touched {
             self.touched.push(slot);
         }
-        if pulled == Pulled::More
-            && let Some(client) = self.clients.get_mut(slot)
-        {
-            client.schedule(slot, &mut self.pulling);
-        }
+        pulled
     }
 
     /// A client, and what is lent to a step of it.

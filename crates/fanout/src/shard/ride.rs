@@ -35,8 +35,9 @@ pub(super) enum Boarding {
 }
 
 impl Shard {
-    pub(super) fn is_crowded(&self) -> bool {
-        self.pulling.len() >= self.crowd
+    /// Whether those in the queue, and so many `others` who have just left it and come back, are a crowd.
+    pub(super) fn is_crowded(&self, others: usize) -> bool {
+        self.pulling.len() + others >= self.crowd
     }
 
     /// Lets a client that was taken from the queue board a convoy, if that is better than to read on its own.

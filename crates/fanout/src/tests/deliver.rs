@@ -290,6 +290,34 @@ async fn who_has_room_is_not_cut_because_the_log_was_quicker_than_the_shard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shard_that_is_always_busy_still_beats() {
+    let mut world = World::new(1, 1 << 20);
+    let mut quiet = world.connect(&Ask { topics: &["quiet"], ..ASK }, 1 << 12).await;
+    quiet.next_op("subscribed").await;
+    world.published = 300_000;
+    let past = (1..=world.published).map(|n| World::event("t", "1", n)).collect();
+    world.fanout.log().append(past, tokio::time::Instant::now(), &mut Vec::new());
+    world.settle().await;
+    // It reads all of that, for nothing.
+    let searching = Ask { after: Some("earliest".into()), filter: Some(r#"{"by":"nobody"}"#), ..ASK };
+    let mut searching = world.connect(&searching, 1 << 12).await;
+    searching.next_op("subscribed").await;
+    for _ in 0..2 {
+        loop {
+            tokio::select! {
+                biased; // Time passes while there is nothing to read, and no faster than the shard takes turns.
+                heartbeat = quiet.next_op("heartbeat") => break assert_eq!(heartbeat["cursor"], "000000000000009f:300000:e300000"),
+                () = tokio::time::advance(Duration::from_millis(100)) => {}
+            }
+        }
+        assert_eq!(world.fanout.report().await.pulling, 1, "the shard was busy all the time");
+    }
+    quiet.leave().await;
+    searching.leave().await;
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn commands_that_cannot_be_followed_are_refused_whole() {
     let mut world = World::new(1, 100);
     let mut client = world.connect(&Ask { topics: &["a", "b"], ..ASK }, 1 << 12).await;

@@ -107,6 +107,40 @@ pub(crate) const ASK: Ask<'static> = Ask {
     options: Options { snapshot: false, conflate: false },
 };
 
+impl Ask<'_> {
+    /// What its handshake fixes.
+    pub(crate) fn opening(&self, id: ConnectionId) -> Opening {
+        Opening {
+            id,
+            resume: ResumeToken(1),
+            peer: ([127, 0, 0, 1], 1).into(),
+            identity: Arc::default(),
+            since: 0,
+            epoch: Epoch(0x9f),
+            confirm: Confirm::Pong,
+            overflow: self.overflow,
+        }
+    }
+
+    /// What its shard is sent.
+    pub(crate) fn open(&self, connection: Arc<Connection>) -> Open {
+        let selection = (!self.topics.is_empty()).then(|| {
+            let subscribe = Subscribe {
+                id: None,
+                topics: self.topics.iter().map(|topic| (*topic).to_owned()).collect(),
+                filter: self.filter.map(|filter| Json::parse(filter).unwrap()),
+                params: Params::new(),
+                after: None,
+                snapshot: self.options.snapshot,
+                conflate: self.options.conflate,
+            };
+            Selection::from_command(&subscribe, &BOUNDS).unwrap()
+        });
+        let after = self.after.as_ref().map(|after| after.parse::<After>().unwrap());
+        Open { connection, selection, after, on_gap: self.on_gap }
+    }
+}
+
 impl World {
     pub(crate) fn new(shards: usize, max_events: usize) -> Self {
         Self::with(&Config { shards, ..Config::of_events(max_events) })
@@ -152,32 +186,10 @@ impl World {
     /// Connects as a URL with these parameters would. A pipe of `pipe` bytes stands for the network.
     pub(crate) async fn connect(&mut self, ask: &Ask<'_>, pipe: usize) -> Client {
         self.next_id += 1;
-        let opening = Opening {
-            id: ConnectionId(self.next_id),
-            resume: ResumeToken(1),
-            peer: ([127, 0, 0, 1], 1).into(),
-            identity: Arc::default(),
-            since: 0,
-            epoch: Epoch(0x9f),
-            confirm: Confirm::Pong,
-            overflow: ask.overflow,
-        };
+        let opening = ask.opening(ConnectionId(self.next_id));
         let mailbox = self.fanout.shard(opening.id).unwrap().clone();
         let connection = Arc::new(Connection::new(opening, Arc::new(client_config()), mailbox.signal));
-        let selection = (!ask.topics.is_empty()).then(|| {
-            let subscribe = Subscribe {
-                id: None,
-                topics: ask.topics.iter().map(|topic| (*topic).to_owned()).collect(),
-                filter: ask.filter.map(|filter| Json::parse(filter).unwrap()),
-                params: Params::new(),
-                after: None,
-                snapshot: ask.options.snapshot,
-                conflate: ask.options.conflate,
-            };
-            Selection::from_command(&subscribe, &BOUNDS).unwrap()
-        });
-        let after = ask.after.as_ref().map(|after| after.parse::<After>().unwrap());
-        let open = Open { connection: Arc::clone(&connection), selection, after, on_gap: ask.on_gap };
+        let open = ask.open(Arc::clone(&connection));
         mailbox.sender.send(ToShard::Open(Box::new(open))).await.unwrap();
         let (server, client) = tokio::io::duplex(pipe);
         let life = Life::new(server, b"", Arc::clone(&connection), ToShards(mailbox.sender.clone()));
