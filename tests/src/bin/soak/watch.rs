@@ -39,7 +39,7 @@ enum End {
 const MIB: u64 = 1024 * 1024;
 
 /// How many there are of things that chance adds and takes away varies, how many there can be does not.
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 12] = [
     Figure { name: "resident bytes", metric: None, percent: 10, allowance: 4 * MIB, end: End::AsBusy },
     Figure { name: "descriptors", metric: None, percent: 20, allowance: 40, end: End::AsBefore(8) },
     Figure { name: "tasks", metric: Some("process_tasks"), percent: 20, allowance: 40, end: End::AsBefore(8) },
@@ -56,6 +56,13 @@ const FIGURES: [Figure; 11] = [
     Figure {
         name: "queue bytes",
         metric: Some("connections_queue_bytes"),
+        percent: 100,
+        allowance: MIB,
+        end: End::Empty,
+    },
+    Figure {
+        name: "… beside the log",
+        metric: Some("connections_queue_memory_bytes"),
         percent: 100,
         allowance: MIB,
         end: End::Empty,
