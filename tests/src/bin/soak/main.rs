@@ -28,11 +28,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use watch::{Sample, Watch};
 
-/// Small bounds, so that all of them are met, and the log turns over three times a minute.
+/// Small bounds, so that all of them are met, and the log turns over three times a minute. A thousand keys come every 20 s,
+/// under topics that are new: those of topics that are gone are kept until there are too many.
 const CONFIG: &str = r#"
 [log]
 max_events = 20_000
 max_age = "30s"
+
+[snapshot]
+max_keys = 1_500
 
 [client]
 max_queue_bytes = "64KiB"

@@ -39,7 +39,7 @@ enum End {
 const MIB: u64 = 1024 * 1024;
 
 /// How many there are of things that chance adds and takes away varies, how many there can be does not.
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 14] = [
     Figure { name: "resident bytes", metric: None, percent: 10, allowance: 4 * MIB, end: End::AsBusy },
     Figure { name: "descriptors", metric: None, percent: 20, allowance: 40, end: End::AsBefore(8) },
     Figure { name: "tasks", metric: Some("process_tasks"), percent: 20, allowance: 40, end: End::AsBefore(8) },
@@ -70,6 +70,8 @@ const FIGURES: [Figure; 12] = [
     Figure { name: "in flight", metric: Some("ledger_in_flight"), percent: 100, allowance: 10_000, end: End::Empty },
     Figure { name: "log bytes", metric: Some("log_bytes"), percent: 10, allowance: MIB, end: End::AsBusy },
     Figure { name: "log topics", metric: Some("log_topics"), percent: 20, allowance: 20, end: End::AsBusy },
+    Figure { name: "keys", metric: Some("snapshot_keys"), percent: 10, allowance: 100, end: End::AsBusy },
+    Figure { name: "key bytes", metric: Some("snapshot_bytes"), percent: 10, allowance: MIB, end: End::AsBusy },
 ];
 
 impl Sample {
