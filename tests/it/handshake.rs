@@ -132,6 +132,21 @@ async fn a_wrong_request_is_refused_with_a_body_that_names_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_url_is_understood_as_curl_and_python_send_it_and_what_is_no_request_is_told_so() {
+    let server = Server::start(PUSH).await;
+    for language in [Language::Python, Language::Node] {
+        let language = language!(language);
+        let url = server.url("/ws?topics=a.>&filter={\"name\":\"<ü>\"}");
+        let collected = language.collect(&url, &["--op", "subscribed"]).finish(PATIENCE).await;
+        let subscribed = collected.of("subscribed");
+        assert_eq!(subscribed.first().map(|told| &told["topics"]), Some(&serde_json::json!(["a.>"])), "{language:?}");
+    }
+    let refused = server.get("/ws?topics=a b").await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_str()), (400, Some("BAD_REQUEST")), "{refused:?}");
+    assert!(refused.body.contains("%20"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_browser_is_told_through_the_socket_since_it_cannot_read_the_body() {
     let server = Server::start(PUSH).await;
     let origin = format!("http://{}", server.addr());

@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -31,7 +30,7 @@ use crate::{
     Counts, Service, Upgrade,
     counts::Deadline,
     exchange::{Exchange, Routes},
-    overlong::Overlong,
+    head::Head,
     patience::Patient,
     rejection::{Fault, Rejection},
     routes::Shared,
@@ -102,7 +101,7 @@ impl<S: Service> Entrance<S> {
             places: Arc::clone(&self.places),
         };
         let deadlines = &self.shared.config.deadlines;
-        let stream = TokioIo::new(Overlong::new(Patient::new(stream, deadlines.write)));
+        let stream = TokioIo::new(Head::new(Patient::new(stream, deadlines.write)));
         let mut http = self.http.serve_connection(stream, exchange);
         let stop = &self.shared.stop;
         let mut give_up_at = None;
@@ -124,14 +123,15 @@ impl<S: Service> Entrance<S> {
             }
         };
         let parts = http.into_parts();
-        let (stream, too_large) = parts.io.into_inner().into_parts();
+        let (stream, unread, refused) = parts.io.into_inner().into_parts();
         let stream = stream.into_inner();
         let linger = if stop.is_cancelled() { LINGER_STOPPING } else { LINGER };
         match end {
             Ok(()) => {
                 if let Some(admitted) = slot.take() {
                     // Copied, because a slice of it would keep all of hyper's buffer.
-                    return Some(Upgrade { stream, early: Bytes::copy_from_slice(&parts.read_buf), admitted });
+                    let early = parts.read_buf.iter().copied().chain(unread).collect();
+                    return Some(Upgrade { stream, early, admitted });
                 }
                 part(stream, None, linger).await;
             }
@@ -144,7 +144,7 @@ impl<S: Service> Entrance<S> {
                     counts.missed(Deadline::Write);
                 }
                 let is_half_a_head = error.is_timeout() && !parts.read_buf.is_empty();
-                let last = too_large.or_else(|| is_half_a_head.then(too_late));
+                let last = refused.or_else(|| is_half_a_head.then(too_late));
                 if let Some(rejection) = &last {
                     counts.parted(rejection.status().as_u16(), rejection.code());
                 }

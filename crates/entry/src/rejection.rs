@@ -45,6 +45,8 @@ macro_rules! faults {
 faults! {
     /// The body broke off, or is not framed as HTTP says.
     BadBody => "BAD_BODY", BAD_REQUEST;
+    /// The request is not as HTTP/1.1 has it: its first line, or a header.
+    BadRequest => "BAD_REQUEST", BAD_REQUEST;
     /// The request is not the WebSocket handshake of RFC 6455 §4.2.1.
     BadHandshake => "BAD_HANDSHAKE", BAD_REQUEST;
     /// The path does not take this method; `Allow` names those that it takes.
