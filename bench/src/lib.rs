@@ -4,12 +4,13 @@
 //! core, with its clients on the other. How, and what came of it, is in `docs/performance.md`.
 //!
 //! - What all servers are asked to do: [`dialect`], [`scenario`].
-//! - The load: [`load`], with [`frame`], [`http`], [`socket`], [`pace`], [`tally`], [`histogram`].
+//! - The load: [`load`], with [`frame`], [`http`], [`socket`], [`pace`], [`tally`], [`histogram`]; and [`flood`], which means no good.
 //! - The servers: [`server`] starts them on their [`cores`], with a [`quota`] if wanted, and watches them, [`floor`] is one of them.
 //! - What comes out: [`sample`], [`report`].
 
 pub mod cores;
 pub mod dialect;
+pub mod flood;
 pub mod floor;
 pub mod frame;
 pub mod histogram;

@@ -19,6 +19,10 @@ pub enum Figure {
     P99,
     /// The same before the storm.
     QuietP99,
+    /// How many times the latency of a quiet server that is.
+    Slower,
+    /// Attempts of a flood in one second.
+    Attempts,
     /// Replayed events for one second of the server's CPU time.
     Replayed,
     /// How long the storm took, seconds.
@@ -51,6 +55,8 @@ impl Figure {
             Self::P50 => "p50, ms",
             Self::P99 => "p99, ms",
             Self::QuietP99 => "quiet p99, ms",
+            Self::Slower => "vs quiet",
+            Self::Attempts => "attempts/s",
             Self::Replayed => "replayed/CPU-second",
             Self::Lasted => "lasted, s",
             Self::Memory => "RSS, MiB",
@@ -62,11 +68,11 @@ impl Figure {
     /// A value with as many digits as mean something.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::Cpu | Self::UserCpu | Self::P50 | Self::P99 | Self::QuietP99 | Self::MemoryEach => {
+            Self::Cpu | Self::UserCpu | Self::P50 | Self::P99 | Self::QuietP99 | Self::Slower | Self::MemoryEach => {
                 format!("{value:.2}")
             }
             Self::Lasted | Self::Memory | Self::PeakMemory => format!("{value:.1}"),
-            Self::Busy | Self::Rate | Self::Bytes | Self::Replayed => format!("{value:.0}"),
+            Self::Busy | Self::Rate | Self::Bytes | Self::Attempts | Self::Replayed => format!("{value:.0}"),
         }
     }
 }

@@ -32,13 +32,21 @@ pub enum Read {
 /// # Errors
 /// If the system refuses; whether the peer does shows when the socket is used.
 pub fn connect(server: SocketAddr, ordinal: usize, receive_buffer: Option<usize>) -> anyhow::Result<OwnedFd> {
+    let host = u8::try_from(2 + ordinal / CONNECTIONS_PER_SOURCE).context("choose an address of the loopback")?;
+    connect_from(server, Ipv4Addr::new(127, 0, 0, host), receive_buffer)
+}
+
+/// Begins to connect to `server` from an address of this machine.
+///
+/// # Errors
+/// If the system refuses; whether the peer does shows when the socket is used.
+pub fn connect_from(server: SocketAddr, source: Ipv4Addr, receive_buffer: Option<usize>) -> anyhow::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
         .context("open a socket (is the limit of open files reached?)")?;
-    let host = u8::try_from(2 + ordinal / CONNECTIONS_PER_SOURCE).context("choose an address of the loopback")?;
     // Else the ports of ten thousand connections that have just ended are taken for a minute.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0)).context("bind a socket")?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0)).context("bind a socket")?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(bytes) = receive_buffer {
         sockopt::set_socket_recv_buffer_size(&socket, bytes)?;

@@ -10,6 +10,7 @@ mod demo;
 mod drain;
 mod faults;
 mod handshake;
+mod limits;
 mod liveness;
 mod resume;
 mod selection;

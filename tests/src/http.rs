@@ -56,14 +56,20 @@ pub async fn send(addr: SocketAddr, request: Request<'_>) -> Response {
         let mut stream = TcpStream::connect(addr).await?;
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(request.body.as_bytes()).await?;
-        // Nothing more is asked: the server closes behind its answer.
-        stream.shutdown().await?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
+        while !is_whole(&answer) && stream.read_buf(&mut answer).await? > 0 {}
         std::io::Result::Ok(answer)
     };
     let answer = within(&what, PATIENCE, answer).await.unwrap_or_else(|error| panic!("{what}: {error}"));
     Response::read(&answer).unwrap_or_else(|| panic!("{what}: not an answer: {}", String::from_utf8_lossy(&answer)))
+}
+
+/// Whether all that an answer promises has come. One that promises no length ends with its connection.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= end + 4 + length)
 }
 
 impl Response {

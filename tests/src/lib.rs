@@ -25,6 +25,7 @@ pub mod skip;
 pub mod socket;
 pub mod usage;
 pub mod wait;
+pub mod wild;
 
 pub use dice::Dice;
 pub use fake_upstream::FakeUpstream;
@@ -35,3 +36,4 @@ pub use server::Server;
 pub use socket::Socket;
 pub use usage::Usage;
 pub use wait::{PATIENCE, eventually, within};
+pub use wild::Wild;

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "fanout",
-        may_import: &["protocol", "selection", "connections", "ledger"],
+        may_import: &["protocol", "liveness", "selection", "connections", "ledger"],
         decides: "the log, the shards, audiences to outboxes, overflow, replay and catch-up, snapshots; makes `subscribed`, `gap`",
     },
     Layer {

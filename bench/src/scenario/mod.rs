@@ -1,6 +1,7 @@
 //! What is measured: the one table of scenarios, with the servers that take part in each.
 
 mod delivery;
+mod flood;
 mod idle;
 mod small;
 mod storm;
@@ -105,6 +106,15 @@ pub const SCENARIOS: &[Scenario] = &[
         compared: Figure::Replayed,
         aim: "≥ 500,000 replayed/CPU-second, p99 ≤ 3 × quiet, nothing lost",
         run: storm::run,
+    },
+    Scenario {
+        name: "flood",
+        about: "20 clients with 200 live events/s, beside 2,000 attempts/s from 200 addresses that connect, command, never \
+                end their handshake, or send 64 KiB of headers",
+        contestants: &[STANDPIPE],
+        compared: Figure::Slower,
+        aim: "p99 ≤ 2 × quiet, nothing lost",
+        run: flood::run,
     },
     Scenario {
         name: "workers",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use standpipe_liveness::Rate;
 use standpipe_protocol::{CloseReason, ErrorCode, Refusal};
 
 /// A decision to end a connection. The first one holds.
@@ -30,7 +31,7 @@ impl Closing {
 
     /// Says goodbye at once, after an error that explains it.
     pub fn refused(reason: CloseReason, refusal: Refusal) -> Self {
-        Self { refusal: Some(refusal), ..Self::now(reason) }
+        Self { retry_after: refusal.retry_after, refusal: Some(refusal), ..Self::now(reason) }
     }
 
     /// The client does not read as fast as its events come.
@@ -38,6 +39,30 @@ impl Closing {
         let refusal = Refusal::new(ErrorCode::BackpressureLimit, format!("the client does not keep up: {limit}"))
             .hint("resume from the cursor in `goodbye`; select less, read faster, or connect with overflow=catch_up");
         Self::refused(CloseReason::SlowConsumer, refusal)
+    }
+
+    /// Its commands come more often than `rate`; there is room for one more in `wait`.
+    pub fn rate_limited(rate: Rate, wait: Duration) -> Self {
+        let refusal =
+            Refusal::new(ErrorCode::RateLimited, format!("commands come too often: {rate} is what a client may send"))
+                .hint("one `subscribe` can name many topics; `ack` does not count")
+                .retry_after(wait);
+        Self::refused(CloseReason::RateLimited, refusal)
+    }
+
+    /// Nothing was subscribed in time after connecting.
+    pub fn no_first_step() -> Self {
+        let refusal = Refusal::new(ErrorCode::MissingField, "nothing was subscribed in time")
+            .hint("name topics in the URL (/ws?topics=…), or send {\"op\":\"subscribe\",\"topics\":[\"…\"]} first");
+        Self::refused(CloseReason::FirstStepTimeout, refusal)
+    }
+
+    /// Nothing has been subscribed for too long.
+    pub fn idle() -> Self {
+        let refusal =
+            Refusal::new(ErrorCode::MissingField, "nothing has been subscribed for longer than `client.idle`")
+                .hint("come back when there is something to subscribe");
+        Self::refused(CloseReason::Idle, refusal)
     }
 
     /// The same, for a peer that has not answered for long: it will not answer this.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use standpipe_liveness::Rate;
 use standpipe_protocol::Limits;
 
 use crate::Way;
@@ -27,6 +28,14 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a client may be connected before it subscribes to something.
     pub first_step: Duration,
+    /// How long a client that has unsubscribed from everything may stay.
+    pub idle: Duration,
+    /// How often a client may send commands; `ack` is none of them.
+    pub command_rate: Option<Rate>,
+    /// How many events a client gets.
+    pub event_rate: Option<Rate>,
+    /// How far back a client may resume.
+    pub history: Option<Duration>,
     /// How long not one byte may be written.
     pub write_timeout: Duration,
     /// The least time between two writes of a client that gets much; a quiet one is written to at once.

@@ -14,7 +14,8 @@ use futures_util::task::AtomicWaker;
 use standpipe_ledger::Progress;
 use standpipe_liveness::jitter;
 use standpipe_protocol::{
-    Confirm, ConnectionId, Cursor, Epoch, Identity, Message, Overflow, PROTOCOL, Record, ResumeToken, Welcome, codec,
+    Confirm, ConnectionId, Cursor, Epoch, ErrorCode, Identity, Message, Overflow, PROTOCOL, Record, ResumeToken,
+    Welcome, codec,
 };
 use tokio::time::Instant;
 
@@ -65,6 +66,15 @@ pub struct Connection {
     position: AtomicU64,
     last_receipt: AtomicU64,
     last_progress: AtomicU64,
+}
+
+/// What a client is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribed {
+    /// To something.
+    ToSome,
+    /// To nothing.
+    ToNone,
 }
 
 /// No position yet: nothing was subscribed.
@@ -118,6 +128,9 @@ impl Connection {
 
     /// Queues an answer or a notice, and wakes the writer. A client for which even that is too much is closed.
     pub fn tell(self: &Arc<Self>, message: &Message<'_>, mark: Mark, now: Instant) {
+        if let Message::Error(refusal) = message {
+            self.signal.count_error(refusal.code);
+        }
         let frame = codec::message_frame(message);
         let mut outbox = self.outbox();
         if is_boundary(message) {
@@ -196,6 +209,11 @@ impl Connection {
         Some(taken_back)
     }
 
+    /// The client is told an error as one of its last words.
+    pub(crate) fn count_error(&self, code: ErrorCode) {
+        self.signal.count_error(code);
+    }
+
     /// Whether its end has been decided.
     pub fn is_closing(&self) -> bool {
         self.outbox().closing.is_some()
@@ -206,9 +224,9 @@ impl Connection {
         jitter::tenth(self.config.heartbeat, self.opening.id.0)
     }
 
-    /// The client has subscribed to something: it is no longer awaited.
-    pub fn set_subscribed(&self) {
-        self.subscribed.store(true, Relaxed);
+    /// Whether the client has subscribed to anything. Who has, is awaited no longer; who has no more, not for ever.
+    pub fn set_subscribed(&self, subscribed: Subscribed) {
+        self.subscribed.store(subscribed == Subscribed::ToSome, Relaxed);
     }
 
     pub(crate) fn is_subscribed(&self) -> bool {

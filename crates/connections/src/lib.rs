@@ -26,7 +26,7 @@ mod writer;
 
 pub use closing::Closing;
 pub use config::Config;
-pub use connection::{Connection, Opening};
+pub use connection::{Connection, Opening, Subscribed};
 pub use life::{Commands, Ended, Life};
 pub use outbox::{Offer, TakenBack, Way};
 pub use queued::Mark;

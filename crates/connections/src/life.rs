@@ -24,7 +24,7 @@ use std::{
 };
 
 use standpipe_ledger::Progress;
-use standpipe_liveness::{Heartbeat, Receipts, Step, Timing, jitter};
+use standpipe_liveness::{Bucket, Heartbeat, Receipts, Step, Timing, jitter};
 use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Overflow, Refusal, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -32,7 +32,9 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::{Closing, Connection, Mark, clock::unix_ms, outbox::Waiting, queued::Held, reader::Reader, writer::Writer};
+use crate::{
+    Closing, Config, Connection, Mark, clock::unix_ms, outbox::Waiting, queued::Held, reader::Reader, writer::Writer,
+};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {
@@ -69,7 +71,10 @@ pub struct Life<IO, C: Commands> {
     heartbeat: Heartbeat,
     phase: Phase,
     blocked: Option<Box<Blocked<C::Request>>>,
-    opened: Instant,
+    selecting: Selecting,
+    /// Since when it is so.
+    selecting_since: Instant,
+    commanded: Bucket,
     flushed: Instant,
     /// The last write was of what had to wait for its flush: more will come, so the next one is set in advance.
     is_busy: bool,
@@ -87,6 +92,19 @@ pub struct Life<IO, C: Commands> {
 struct Blocked<R> {
     request: R,
     permit: Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<R>>> + Send>>,
+}
+
+/// Whether the client wants anything. Who does not is not kept for ever.
+///
+/// ```text
+/// NotYet ──subscribed──▶ Something ◀──▶ NoLonger
+///   └─ `first_step` ─▶ closed             └─ `idle` ─▶ closed
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Selecting {
+    NotYet,
+    Something,
+    NoLonger,
 }
 
 enum Phase {
@@ -133,7 +151,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             heartbeat: Heartbeat::new(timing, now.into_std()),
             phase: Phase::Open,
             blocked: None,
-            opened: now,
+            selecting: Selecting::NotYet,
+            selecting_since: now,
+            commanded: Bucket::default(),
             flushed: now,
             is_busy: false,
             waiting: Waiting::default(),
@@ -255,10 +275,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         if self.stalled.is_some_and(|since| since + config.write_timeout <= now) {
             return Some(CloseReason::WriteStalled);
         }
-        let closing = if !self.connection.is_subscribed() && self.opened + config.first_step <= now {
-            let refusal = Refusal::new(ErrorCode::MissingField, "nothing was subscribed in time")
-                .hint("name topics in the URL (/ws?topics=…), or send {\"op\":\"subscribe\",\"topics\":[\"…\"]} first");
-            Closing::refused(CloseReason::FirstStepTimeout, refusal)
+        match (self.connection.is_subscribed(), self.selecting) {
+            (true, _) => self.selecting = Selecting::Something,
+            (false, Selecting::Something) => (self.selecting, self.selecting_since) = (Selecting::NoLonger, now),
+            (false, Selecting::NotYet | Selecting::NoLonger) => {}
+        }
+        let is_over = self.selects_until(config).is_some_and(|until| until <= now);
+        let closing = if is_over {
+            if self.selecting == Selecting::NotYet { Closing::no_first_step() } else { Closing::idle() }
         } else if self.oldest_waiting().is_some_and(|at| at + config.max_queue_age <= now) {
             Closing::slow_consumer("an event waits longer than `client.max_queue_age`")
         } else {
@@ -275,6 +299,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         self.connection.close(closing);
         self.look(now);
         None
+    }
+
+    /// When it is closed if it goes on wanting nothing.
+    fn selects_until(&self, config: &Config) -> Option<Instant> {
+        let patience = match self.selecting {
+            Selecting::NotYet => config.first_step,
+            Selecting::Something => return None,
+            Selecting::NoLonger => config.idle,
+        };
+        Some(self.selecting_since + patience)
     }
 
     /// A queue keeps a little memory from one event to the next. From one ping to the next, a quiet connection does not.

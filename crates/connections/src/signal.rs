@@ -2,10 +2,10 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use standpipe_protocol::ConnectionId;
+use standpipe_protocol::{ConnectionId, ErrorCode};
 use tokio::sync::Notify;
 
 use crate::{Connection, turnstile::Turnstile};
@@ -24,6 +24,17 @@ pub struct Signal {
     notify: Notify,
     own_bytes: AtomicUsize,
     turnstile: Turnstile,
+    errors: Errors,
+}
+
+/// Errors told to clients, by code.
+#[derive(Debug)]
+struct Errors(Vec<AtomicU64>);
+
+impl Default for Errors {
+    fn default() -> Self {
+        Self(ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+    }
 }
 
 impl Signal {
@@ -63,6 +74,19 @@ impl Signal {
     /// Whether connections wait to write.
     pub fn has_line(&self) -> bool {
         self.turnstile.has_line()
+    }
+
+    /// A client is told an error.
+    pub(crate) fn count_error(&self, code: ErrorCode) {
+        let place = ErrorCode::ALL.iter().position(|known| *known == code);
+        if let Some(count) = place.and_then(|place| self.errors.0.get(place)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many errors clients of the shard were told, for each code.
+    pub fn errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        ErrorCode::ALL.iter().zip(&self.errors.0).map(|(code, count)| (*code, count.load(Relaxed)))
     }
 
     pub(crate) fn raise(&self, connection: ConnectionId) {

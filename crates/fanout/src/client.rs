@@ -1,10 +1,11 @@
 //! One client, as its shard knows it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use standpipe_connections::{Connection, Way};
 use standpipe_ledger::Tally;
-use standpipe_protocol::{ErrorCode, OnGap, Record, Refusal};
+use standpipe_liveness::Bucket;
+use standpipe_protocol::{ErrorCode, GapReason, OnGap, Record, Refusal};
 use standpipe_selection::{Entry, Subscription, Subscriptions};
 use tokio::time::Instant;
 
@@ -15,6 +16,10 @@ use crate::{
     log::Plan,
     state::{Place, State},
 };
+
+/// How long a client that has had what its plan gives it gets nothing, at least: so that what it is not given is told as
+/// one gap a second, and not as one for each event.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A client of one shard.
 ///
@@ -29,6 +34,10 @@ pub(crate) struct Client {
     /// What it is shown before the main cursor moves on.
     pub(crate) interludes: VecDeque<Interlude>,
     pub(crate) tally: Tally,
+    /// What it has had of the events that its plan gives it.
+    had: Bucket,
+    /// It has had all of them, until then.
+    pub(crate) paused_until: Option<Instant>,
     pub(crate) heartbeat_at: Instant,
     /// Something was offered in this turn, and the writer is still to be woken.
     pub(crate) touched: bool,
@@ -49,7 +58,7 @@ enum Conflation {
 ///
 /// ```text
 /// idle ──subscribe──▶ push ◀──── cursor reaches the shard's ──── pull ◀─▶ ride
-///   │                  │ ├── does not keep up, `catch_up` ────────▲
+///   │                  │ ├── has had its share or does not keep up, `catch_up` ▲
 ///   └─subscribe after──┼─┼────────────────────────────────────────┤
 ///                      │ └── does not keep up, `skip` ──▶ skip ───┘ has room: the gap is told
 ///                      └─ does not keep up, `disconnect` ──▶ ended
@@ -70,6 +79,8 @@ pub(crate) enum Mode {
         from: u64,
         /// How many events matched since, unless the log was quicker than the shard.
         matched: Option<u64>,
+        /// Why.
+        reason: GapReason,
     },
     /// Its end has been decided; nothing is evaluated for it any more. It had come to `position`.
     Ended {
@@ -109,10 +120,36 @@ impl Client {
             mode: Mode::Idle,
             interludes: VecDeque::new(),
             tally: Tally::default(),
+            had: Bucket::default(),
+            paused_until: None,
             heartbeat_at,
             touched: false,
             scheduled: false,
         }
+    }
+
+    /// Before which time nothing is for it, of what the log holds.
+    pub(crate) fn reach(&self, now: Instant) -> Option<Instant> {
+        // A clock that has not run for as long has nothing older to hold back.
+        self.connection.config().history.and_then(|history| now.checked_sub(history))
+    }
+
+    /// Whether its plan gives it no event now.
+    pub(crate) fn is_paused(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// Takes one event from what its plan gives it. If there is none, it is paused for [`PAUSE`] at least.
+    pub(crate) fn may_have(&mut self, now: Instant) -> bool {
+        let Some(rate) = self.connection.config().event_rate else { return true };
+        if self.is_paused(now) {
+            return false;
+        }
+        self.paused_until = match self.had.take(1, rate, now.into_std()) {
+            Ok(()) => None,
+            Err(wait) => Some(now + wait.max(PAUSE)),
+        };
+        self.paused_until.is_none()
     }
 
     /// The last place that was evaluated for it, when its shard stands at `shard`.

@@ -99,7 +99,7 @@ impl Fanout {
     /// # Errors
     /// `FUTURE_CURSOR`, or `HISTORY_EXPIRED` if `on_gap` is `fail`.
     pub fn check(&self, after: &After, on_gap: OnGap) -> Result<(), Refusal> {
-        resume::start(after, on_gap, &*self.log).map(drop)
+        resume::start(after, on_gap, &*self.log, None).map(drop)
     }
 
     /// Tells all shards, and so all clients, of a source.

@@ -69,6 +69,9 @@ pub trait Log: Debug + Send + Sync + 'static {
         out: &mut Vec<Arc<Record>>,
     ) -> Result<u64, Expired>;
 
+    /// The first place that was given at `time` or later; behind the head, if none was.
+    fn since(&self, time: Instant) -> u64;
+
     /// The place of the event with this id.
     fn find(&self, id: &str) -> Option<u64>;
 

@@ -18,7 +18,20 @@ pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
             Mode::Ended { position: seq - 1 }
         }
         Overflow::CatchUp => Mode::Pull(Reading::behind(seq - 1)),
-        Overflow::Skip => Mode::Skip { from: seq, matched: Some(0) },
+        Overflow::Skip => Mode::Skip { from: seq, matched: Some(0), reason: GapReason::SlowConsumer },
+    };
+    skip(client);
+}
+
+/// The event at `seq` matched, and is more than the client's plan gives it: who catches up gets it later, from the log; all
+/// others skip until there is room in their plan, whatever they do when they are slow, which they are not.
+pub(crate) fn throttle(client: &mut Client, seq: u64, counters: &mut Counters) {
+    counters.throttled += 1;
+    client.mode = match client.connection.opening.overflow {
+        Overflow::CatchUp => Mode::Pull(Reading::behind(seq - 1)),
+        Overflow::Disconnect | Overflow::Skip => {
+            Mode::Skip { from: seq, matched: Some(0), reason: GapReason::RateLimited }
+        }
     };
     skip(client);
 }
@@ -34,8 +47,7 @@ pub(crate) fn skip(client: &mut Client) {
 
 /// Tells a client that skips, and has room again, what it missed up to `shard`, and feeds it again.
 pub(crate) fn end_skip(client: &mut Client, desk: &mut Desk<'_>) {
-    let Mode::Skip { from, matched } = client.mode else { return };
-    let reason = GapReason::SlowConsumer;
+    let Mode::Skip { from, matched, reason } = client.mode else { return };
     desk.counters.gaps.count(&reason);
     let gap = Gap { from: Some(from), to: Some(desk.shard), matched, reason };
     client.connection.tell(&Message::Gap(gap), Mark::Position(desk.shard), desk.now);

@@ -137,6 +137,11 @@ fn advance(
             Some(subscriptions) => (subscriptions.matches(record.view()), Mark::Replayed),
             None => (client.subscriptions.matches(record.view()), Mark::Event(record.seq)),
         };
+        if wanted && !client.may_have(desk.now) {
+            desk.counters.throttled += 1;
+            reading.cursor = record.seq - 1;
+            return Pulled::Waits;
+        }
         if wanted {
             match deliver(client, &record, mark, Way::Replay, desk.now) {
                 Offer::Queued | Offer::Superseded => desk.counters.pulled += 1,

@@ -70,7 +70,7 @@ impl Word for Relief {
 }
 
 impl Word for GapReason {
-    const WORDS: &'static [&'static str] = &["slow_consumer", "history_expired", "epoch_changed"];
+    const WORDS: &'static [&'static str] = &["slow_consumer", "history_expired", "epoch_changed", "rate_limited"];
     fn word(&self) -> &'static str {
         self.as_str()
     }
@@ -93,6 +93,8 @@ pub struct Counters {
     pub overflows: CountBy<Overflow>,
     /// Clients that gave up what waited for them because too much waited for all, by what followed.
     pub reliefs: CountBy<Relief>,
+    /// Times that a client had had what its plan gives it.
+    pub throttled: u64,
     /// Gaps told, by reason.
     pub gaps: CountBy<GapReason>,
 }
@@ -124,6 +126,8 @@ pub struct Report {
     pub totals: Totals,
     /// What was counted.
     pub counters: Counters,
+    /// Errors told to clients, by code.
+    pub errors: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -143,6 +147,10 @@ impl Report {
         self.counters.rides += other.counters.rides;
         self.counters.snapshots += other.counters.snapshots;
         self.counters.shown += other.counters.shown;
+        self.counters.throttled += other.counters.throttled;
+        for (code, count) in &other.errors {
+            *self.errors.entry(code).or_default() += count;
+        }
         self.counters.overflows.merge(&other.counters.overflows);
         self.counters.reliefs.merge(&other.counters.reliefs);
         self.counters.gaps.merge(&other.counters.gaps);

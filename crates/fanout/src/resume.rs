@@ -2,6 +2,8 @@
 
 use standpipe_protocol::{After, Cursor, ErrorCode, Gap, GapReason, OnGap, Refusal};
 
+use tokio::time::Instant;
+
 use crate::Log;
 
 /// Where delivery begins, and what is missing before.
@@ -13,39 +15,42 @@ pub(crate) struct Start {
     pub(crate) gap: Option<Gap>,
 }
 
-/// Resolves `after` against the log as it is now.
+/// Resolves `after` against the log as it is now. Of the log, what came before `reach` is not for this client.
 ///
 /// # Errors
 /// `FUTURE_CURSOR` if it is ahead of this log; `HISTORY_EXPIRED` if something is missing and `on_gap` is `fail`.
-pub(crate) fn start(after: &After, on_gap: OnGap, log: &dyn Log) -> Result<Start, Refusal> {
+pub(crate) fn start(after: &After, on_gap: OnGap, log: &dyn Log, reach: Option<Instant>) -> Result<Start, Refusal> {
     let bounds = log.bounds();
-    let floor = Start { cursor: bounds.floor - 1, gap: None };
-    let After::Cursor(cursor) = after else { return Ok(floor) };
+    let floor = reach.map_or(bounds.floor, |reach| log.since(reach).max(bounds.floor));
+    let from_floor = Start { cursor: floor - 1, gap: None };
+    let After::Cursor(cursor) = after else { return Ok(from_floor) };
     let Cursor { epoch, seq, id } = cursor;
-    let gap = if *epoch == log.epoch() {
+    let place = if *epoch == log.epoch() {
         if *seq > bounds.head {
             let message = format!("`after` is {cursor}, but the last event of this log is {}", bounds.head);
             return Err(Refusal::new(ErrorCode::FutureCursor, message)
                 .hint("resume from a cursor that this server has told you"));
         }
-        if *seq + 1 >= bounds.floor {
-            return Ok(Start { cursor: *seq, gap: None });
-        }
-        Gap { from: Some(*seq + 1), to: Some(bounds.floor - 1), matched: None, reason: GapReason::HistoryExpired }
+        Some(*seq)
     } else {
-        if let Some(cursor) = id.as_deref().and_then(|id| log.find(id)) {
-            return Ok(Start { cursor, gap: None });
-        }
-        Gap { from: None, to: None, matched: None, reason: GapReason::EpochChanged }
+        id.as_deref().and_then(|id| log.find(id))
+    };
+    let gap = match place {
+        Some(cursor) if cursor + 1 >= floor => return Ok(Start { cursor, gap: None }),
+        Some(seq) => Gap { from: Some(seq + 1), to: Some(floor - 1), matched: None, reason: GapReason::HistoryExpired },
+        None => Gap { from: None, to: None, matched: None, reason: GapReason::EpochChanged },
     };
     match on_gap {
-        OnGap::Continue => Ok(Start { gap: Some(gap), ..floor }),
+        OnGap::Continue => Ok(Start { gap: Some(gap), ..from_floor }),
         OnGap::Fail => {
             let message = match gap.reason {
                 GapReason::EpochChanged => {
                     format!("`after` is {cursor}, of another log than this one ({})", log.epoch())
                 }
-                _ => format!("`after` is {cursor}, but this log begins at {}", bounds.floor),
+                _ if floor > bounds.floor => {
+                    format!("`after` is {cursor}, but what this client may see of the past begins at {floor}")
+                }
+                _ => format!("`after` is {cursor}, but this log begins at {floor}"),
             };
             Err(Refusal::new(ErrorCode::HistoryExpired, message)
                 .hint("after=earliest begins with what is held; on_gap=continue tells the gap and goes on"))
@@ -58,12 +63,43 @@ mod tests {
     use super::*;
     use crate::{Config, Ring};
     use standpipe_protocol::{Epoch, Event, Json, Topic};
-    use tokio::time::Instant;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_a_clients_reach_is_missing_for_it_as_if_the_log_did_not_hold_it() {
+        let log = log();
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let later = Event { id: Some("id6".into()), ..event(6) };
+        log.append(vec![later], Instant::now(), &mut Vec::new());
+        let expired =
+            |from| Some(Gap { from: Some(from), to: Some(5), matched: None, reason: GapReason::HistoryExpired });
+        for (after, reach, cursor, gap) in [
+            (After::Earliest, 60, 5, None),
+            (at(7, 3, None), 60, 5, expired(4)),
+            (at(7, 5, None), 60, 5, None),
+            (at(8, 9, Some("id4")), 60, 5, expired(5)),
+            (at(7, 3, None), 0, 3, None),
+            (at(7, 6, None), 61, 6, None),
+        ] {
+            let reach = Some(begun + Duration::from_secs(reach));
+            let started = start(&after, OnGap::Continue, &log, reach);
+            assert_eq!(started, Ok(Start { cursor, gap: gap.clone() }), "{after}");
+            assert_eq!(start(&after, OnGap::Fail, &log, reach).is_err(), gap.is_some(), "{after}");
+        }
+        let nothing = Some(begun + Duration::from_secs(61));
+        assert_eq!(start(&After::Earliest, OnGap::Continue, &log, nothing), Ok(Start { cursor: 6, gap: None }));
+    }
 
     fn log() -> Ring {
         let config = Config::of_events(3);
         let ring = Ring::new(Epoch(7), &config);
-        let events = (1..=5).map(|n| Event {
+        ring.append((1..=5).map(event).collect(), Instant::now(), &mut Vec::new());
+        ring
+    }
+
+    fn event(n: u64) -> Event {
+        Event {
             topic: Topic::new("t").unwrap(),
             key: None,
             id: Some(format!("id{n}").into()),
@@ -71,9 +107,7 @@ mod tests {
             n: None,
             source: "s".into(),
             data: Json::parse("1").unwrap(),
-        });
-        ring.append(events.collect(), Instant::now(), &mut Vec::new());
-        ring
+        }
     }
 
     fn at(epoch: u64, seq: u64, id: Option<&str>) -> After {
@@ -94,10 +128,10 @@ mod tests {
             (at(8, 99, Some("id1")), 2, Some(changed.clone())),
             (at(8, 4, None), 2, Some(changed)),
         ] {
-            assert_eq!(start(&after, OnGap::Continue, &log()), Ok(Start { cursor, gap: gap.clone() }), "{after}");
-            let strict = start(&after, OnGap::Fail, &log());
+            assert_eq!(start(&after, OnGap::Continue, &log(), None), Ok(Start { cursor, gap: gap.clone() }), "{after}");
+            let strict = start(&after, OnGap::Fail, &log(), None);
             assert_eq!(strict.map_err(|r| r.code).is_err(), gap.is_some(), "{after}");
         }
-        assert_eq!(start(&at(7, 6, None), OnGap::Continue, &log()).unwrap_err().code, ErrorCode::FutureCursor);
+        assert_eq!(start(&at(7, 6, None), OnGap::Continue, &log(), None).unwrap_err().code, ErrorCode::FutureCursor);
     }
 }

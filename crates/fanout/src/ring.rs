@@ -279,6 +279,11 @@ impl Log for Ring {
         Ok(after + count as u64)
     }
 
+    fn since(&self, time: Instant) -> u64 {
+        let held = self.held();
+        held.floor + held.records.partition_point(|(at, _)| *at < time) as u64
+    }
+
     fn find(&self, id: &str) -> Option<u64> {
         let held = self.held();
         let seq = *held.ids.get(&self.hash(id))?;

@@ -252,8 +252,12 @@ impl Shard {
     /// Tells a heartbeat to each client whose time has come and that can take it.
     fn keep_time(&mut self, now: Instant) {
         let ts = unix_ms();
-        for (_, client) in &mut self.clients {
+        for (slot, client) in &mut self.clients {
             snapshot::expire(client, now);
+            if client.paused_until.is_some() && !client.is_paused(now) {
+                client.paused_until = None;
+                client.schedule(slot, &mut self.pulling);
+            }
             // One that rides is told its place where it alights.
             if let Mode::Ride(ride) = &mut client.mode {
                 if ride.take_due(now) {

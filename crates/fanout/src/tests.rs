@@ -5,5 +5,6 @@ mod convoy;
 mod deliver;
 mod memory;
 mod model;
+mod plan;
 mod snapshot;
 pub(crate) mod world;

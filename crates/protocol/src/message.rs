@@ -153,6 +153,8 @@ pub enum GapReason {
     HistoryExpired,
     /// The cursor is of another log, and its event is not in this one.
     EpochChanged,
+    /// More matched than the client's plan has it get.
+    RateLimited,
 }
 
 impl GapReason {
@@ -162,6 +164,7 @@ impl GapReason {
             Self::SlowConsumer => "slow_consumer",
             Self::HistoryExpired => "history_expired",
             Self::EpochChanged => "epoch_changed",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

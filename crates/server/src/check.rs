@@ -44,10 +44,13 @@ fn summary(file: &Path, settings: &Settings) -> String {
     let (count, subscriptions) = (settings.entry.guests.max_connections, limits.bounds.max_subscriptions);
     line(
         "clients",
-        format!("up to {count}, of each {subscriptions} subscriptions and {} waiting", size(client.max_queue_bytes)),
+        format!(
+            "up to {count}, of each {subscriptions} subscriptions and {} waiting",
+            size(client.each.max_queue_bytes)
+        ),
     );
     line("queues", format!("up to {} in all that the log does not hold", size(client.max_queue_bytes_total)));
-    let (ping, patience) = (show_duration(client.ping_interval), show_duration(client.pong_timeout));
+    let (ping, patience) = (show_duration(client.each.ping_interval), show_duration(client.each.pong_timeout));
     line("liveness", format!("a ping every {ping}, gone after {patience} without a receipt"));
     line("memory", format!("{} for log, queues and snapshots; {} threads", size(server.memory), server.workers));
     let (window, deadline) = (show_duration(drain.window), show_duration(drain.deadline));
@@ -120,7 +123,7 @@ mod tests {
         let problems = check(&file, &Environment::default()).unwrap_err();
         expect![[r"
             a.toml: 3 problems
-              `client.pings`: there is no such key; there are max_queue_bytes, max_queue_bytes_total, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, first_step, write_timeout, flush_interval, confirm, overflow
+              `client.pings`: there is no such key; there are max_queue_bytes, max_queue_bytes_total, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, first_step, idle, write_timeout, flush_interval, confirm, overflow
               `source[0].name`: it is missing; needed is a text
               `drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it
         "]].assert_eq(&report(Path::new("a.toml"), &problems));

@@ -8,6 +8,7 @@ mod audit;
 pub mod check;
 pub mod config;
 pub mod demo;
+mod descriptors;
 mod metrics;
 mod panics;
 mod service;

@@ -79,6 +79,8 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.counter("connections_opened_total", "WebSocket connections ever opened.", registry.opened())?;
     let closed: Vec<_> = registry.closed().map(|(reason, n)| (reason.name(), n)).collect();
     page.labelled_counter("connections_closed_total", "Connections that ended, by reason.", "reason", &closed)?;
+    let errors: Vec<_> = report.errors.iter().map(|(code, n)| (*code, *n)).collect();
+    page.labelled_counter("connections_errors_total", "Errors told on sockets, by code.", "code", &errors)?;
     page.gauge("selection_subscriptions", "Subscriptions of all open connections.", report.subscriptions)?;
     page.gauge("selection_entries", "Entries of the index, one for each subscription.", report.entries)?;
 
@@ -101,6 +103,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     let reliefs: Vec<_> = counters.reliefs.0.iter().map(|(what, n)| (*what, *n)).collect();
     let help = "Clients that gave up what waited for them because too much waited for all, by what followed.";
     page.labelled_counter("fanout_reliefs_total", help, "followed", &reliefs)?;
+    page.counter("fanout_throttled_total", "Times that a client had had what its plan gives it.", counters.throttled)?;
     let gaps: Vec<_> = counters.gaps.0.iter().map(|(reason, n)| (*reason, *n)).collect();
     page.labelled_counter("fanout_gaps_total", "Gaps told to clients, by reason.", "reason", &gaps)?;
 

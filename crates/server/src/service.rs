@@ -127,7 +127,10 @@ impl Service for Standpipe {
     }
 
     async fn close(&self, id: ConnectionId) -> Result<(), Refusal> {
-        let not_found = || Refusal::new(ErrorCode::NotFound, format!("there is no connection {id}"));
+        let not_found = || {
+            Refusal::new(ErrorCode::NotFound, format!("there is no connection {id}"))
+                .hint("`GET /connections` lists those that are open")
+        };
         self.sessions.registry.find(id).ok_or_else(not_found)?.close(Closing::now(CloseReason::Kicked));
         Ok(())
     }
@@ -138,7 +141,8 @@ impl Service for Standpipe {
 
     async fn publish(&self, source: Option<&str>, _: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
         if self.draining.is_cancelled() {
-            return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events"));
+            return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events")
+                .hint("publish again, to the one that answers next"));
         }
         let push = self.upstream.push(source)?;
         Ok(push.publish_all(inputs).await.into_iter().map(answer).collect())

@@ -1,6 +1,6 @@
 //! One WebSocket: from the handshake that the entry has let in, to the tally that its shard closes.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry, clock::unix_ms};
@@ -19,6 +19,8 @@ pub(crate) struct Sessions {
     pub(crate) fanout: Fanout,
     /// What they live by.
     pub(crate) config: Arc<standpipe_connections::Config>,
+    /// What those live by whose credential names a plan. Who names another was not let in.
+    pub(crate) plans: HashMap<Arc<str>, Arc<standpipe_connections::Config>>,
     /// What they may select.
     pub(crate) bounds: Bounds,
     /// The least proof of receipt.
@@ -86,6 +88,8 @@ impl Sessions {
         let id = ConnectionId(random()?);
         let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
         let mailbox = self.fanout.shard(id)?.clone();
+        let plan = pass.identity.plan.as_ref().and_then(|plan| self.plans.get(plan));
+        let config = Arc::clone(plan.unwrap_or(&self.config));
         let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
         let opening = Opening {
             id,
@@ -98,7 +102,7 @@ impl Sessions {
             confirm: if self.confirm == Confirm::Ack { Confirm::Ack } else { wanted },
             overflow: query.and_then(|query| query.overflow).unwrap_or(self.overflow),
         };
-        let connection = Connection::new(opening, Arc::clone(&self.config), Arc::clone(&mailbox.signal));
+        let connection = Connection::new(opening, config, Arc::clone(&mailbox.signal));
         Some((Arc::new(connection), mailbox))
     }
 }
@@ -172,6 +176,7 @@ fn reason_for(refusal: &Refusal) -> CloseReason {
         ErrorCode::Unauthorized => CloseReason::Unauthorized,
         ErrorCode::Forbidden => CloseReason::Forbidden,
         ErrorCode::OverCapacity => CloseReason::OverCapacity,
+        ErrorCode::RateLimited => CloseReason::RateLimited,
         ErrorCode::Draining => CloseReason::Restart,
         _ => CloseReason::BadRequest,
     }
@@ -195,7 +200,7 @@ mod tests {
         let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<[u64; 3]>| sessions.serve(upgrade));
         assert!(task <= 128, "{task} bytes of every task");
         let life = size_of::<Life<TcpStream, ToShards>>();
-        assert!(life <= 512, "{life} bytes of every connection's life");
+        assert!(life <= 520, "{life} bytes of every connection's life");
         let shared = size_of::<Connection>();
         assert!(shared <= 384, "{shared} bytes of every connection's shared half");
     }

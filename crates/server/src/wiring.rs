@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     audit::{self, Audit},
-    config::{Flush, Settings},
+    config::Settings,
+    descriptors,
     service::Standpipe,
     session::{self, Sessions},
     shutdown::Signals,
@@ -22,9 +23,6 @@ use crate::{
 
 /// Changes of sources that wait to be told. Sources wait when it is full.
 const CHANGES: usize = 64;
-
-/// `flush_interval = "auto"`: a client that was written to less than this ago waits for more to be gathered.
-const AUTO_FLUSH: Duration = Duration::from_millis(5);
 
 /// Clients of a shard that read the log at the same time, from which on they read it together: by then an index of what
 /// they want costs less than what each would read in vain.
@@ -44,6 +42,8 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let mut signals = Signals::listen().context("take over SIGTERM and SIGINT")?;
     let listener = Listener::bind(settings.entry.clone())?;
     let address = listener.address();
+    let entry = &settings.entry;
+    descriptors::provide(entry.guests.max_connections.get().saturating_add(entry.limits.max_http.get()));
     let plan = DrainPlan { window: settings.drain.window, deadline: settings.drain.deadline };
 
     let (clients, sources) = (TaskTracker::new(), TaskTracker::new());
@@ -125,29 +125,13 @@ async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Si
 }
 
 fn assemble(settings: &Settings, listener: &Listener, fanout: Fanout, upstream: Upstream) -> Standpipe {
-    let Settings { client, limits, .. } = settings;
-    let config = standpipe_connections::Config {
-        max_queue_bytes: client.max_queue_bytes,
-        max_queue_age: client.max_queue_age,
-        max_unconfirmed_bytes: client.max_unconfirmed_bytes,
-        max_unconfirmed_frames: client.max_unconfirmed_frames,
-        max_frame: client.max_frame,
-        ping_interval: client.ping_interval,
-        pong_timeout: client.pong_timeout,
-        heartbeat: client.heartbeat,
-        first_step: client.first_step,
-        write_timeout: client.write_timeout,
-        flush_interval: match client.flush_interval {
-            Flush::Auto => AUTO_FLUSH,
-            Flush::Fixed(interval) => interval,
-        },
-        max_subscriptions: limits.bounds.max_subscriptions,
-    };
+    let Settings { client, plans, limits, .. } = settings;
     Standpipe {
         sessions: Sessions {
             registry: Arc::default(),
             fanout,
-            config: Arc::new(config),
+            config: Arc::new(client.each.clone()),
+            plans: plans.iter().map(|(name, plan)| (Arc::clone(name), Arc::new(plan.client.clone()))).collect(),
             bounds: limits.bounds,
             confirm: client.confirm,
             overflow: client.overflow,

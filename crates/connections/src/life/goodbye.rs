@@ -37,6 +37,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             self.writer.place(frame::ping(&payload), Mark::Ping, now);
         }
         if let Some(refusal) = &closing.refusal {
+            self.connection.count_error(refusal.code);
             self.writer.place(codec::message_frame(&Message::Error(refusal)), Mark::Farewell, now);
         }
         let message = Message::Goodbye(self.goodbye(&closing));

@@ -17,11 +17,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Incoming::Pong(payload) => self.pong(&payload),
             Incoming::Close(code) => return self.peer_closes(code, now),
             _ if !matches!(self.phase, Phase::Open) => {}
-            Incoming::Ping(payload) => self.writer.place_pong(frame::pong(&payload), now),
+            Incoming::Ping(payload) => {
+                if self.may_command(now) {
+                    self.writer.place_pong(frame::pong(&payload), now);
+                }
+            }
             Incoming::Text(text) => match codec::decode(&text) {
-                Ok(command) => self.command(command, now),
-                Err(refusal) => self.connection.tell(&Message::Error(&refusal), Mark::Control, now),
+                // Not counted: who proves what it received, by command, does so as often as it receives.
+                Ok(Command::Ack { delivered }) => self.acknowledged(delivered, now),
+                decoded => {
+                    if self.may_command(now) {
+                        match decoded {
+                            Ok(command) => self.command(command, now),
+                            Err(refusal) => self.connection.tell(&Message::Error(&refusal), Mark::Control, now),
+                        }
+                    }
+                }
             },
+            Incoming::Binary if !self.may_command(now) => {}
             Incoming::Binary => {
                 let refusal = Refusal::new(ErrorCode::InvalidJson, "a binary frame is no command")
                     .hint("commands are JSON in text frames");
@@ -29,6 +42,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             }
         }
         Ok(())
+    }
+
+    /// Takes one from what the client may send. If it is too much, the connection ends.
+    fn may_command(&mut self, now: Instant) -> bool {
+        let Some(rate) = self.connection.config().command_rate else { return true };
+        let Err(wait) = self.commanded.take(1, rate, now.into_std()) else { return true };
+        self.connection.close(Closing::rate_limited(rate, wait));
+        self.look(now);
+        false
     }
 
     fn pong(&mut self, payload: &[u8]) {
@@ -43,16 +65,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Command::Ping { id } => {
                 return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);
             }
-            Command::Ack { delivered } => match self.acknowledge(delivered) {
-                Some(refusal) => refusal,
-                None => return,
-            },
             command => match self.commands.request(&self.connection, command) {
                 Ok(request) => return self.send(request),
                 Err(refusal) => refusal,
             },
         };
         self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+    }
+
+    fn acknowledged(&mut self, delivered: u64, now: Instant) {
+        if let Some(refusal) = self.acknowledge(delivered) {
+            self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+        }
     }
 
     fn acknowledge(&mut self, delivered: u64) -> Option<Refusal> {
@@ -69,7 +93,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Unproven::NotByAck => Some(
                 Refusal::new(ErrorCode::NotAvailable, message).hint("connect with confirm=ack to confirm by command"),
             ),
-            Unproven::FutureAck => Some(Refusal::new(ErrorCode::InvalidField, message)),
+            Unproven::FutureAck => {
+                Some(Refusal::new(ErrorCode::InvalidField, message).hint(
+                    "count the events and snapshots received on this connection, from its first; no other messages",
+                ))
+            }
             // Acknowledgements may overtake each other in the application: no mistake.
             Unproven::StaleAck | Unproven::UnknownPong => None,
         }

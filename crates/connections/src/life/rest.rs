@@ -71,7 +71,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Phase::Echoing { until } => [Some(*until), None, None, None, None],
             Phase::Open => [
                 Some(Instant::from_std(self.heartbeat.next(self.receipts.unanswered_since()))),
-                (!self.connection.is_subscribed()).then(|| self.opened + config.first_step),
+                self.selects_until(config),
                 self.stalled.map(|since| since + config.write_timeout),
                 self.oldest_waiting().map(|at| at + config.max_queue_age),
                 self.flush_alarm(now),

@@ -9,7 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{Config, Offer, Opening, Signal, Way, turnstile::PASSES};
+use crate::{Config, Offer, Opening, Signal, Subscribed, Way, turnstile::PASSES};
 
 pub(crate) fn config() -> Config {
     Config {
@@ -22,6 +22,10 @@ pub(crate) fn config() -> Config {
         pong_timeout: Duration::from_secs(20),
         heartbeat: Duration::from_secs(15),
         first_step: Duration::from_secs(10),
+        idle: Duration::from_secs(300),
+        command_rate: None,
+        event_rate: None,
+        history: None,
         write_timeout: Duration::from_secs(10),
         flush_interval: Duration::ZERO,
         max_subscriptions: 128,
@@ -65,7 +69,7 @@ pub(crate) fn connection(config: Config, confirm: Confirm, overflow: Overflow) -
 
 fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
     let connection = connection(config, confirm, overflow);
-    connection.set_subscribed();
+    connection.set_subscribed(Subscribed::ToSome);
     let (server, client) = tokio::io::duplex(pipe);
     let (sender, commands) = mpsc::channel(1);
     let life = Life::new(server, b"", Arc::clone(&connection), Mailbox(sender));
@@ -298,6 +302,53 @@ async fn whoever_subscribes_to_nothing_is_told_and_closed() {
     assert_eq!(ended.reason, CloseReason::FirstStepTimeout);
     assert!(got[0].contains("MISSING_FIELD") && got[1].contains("4008"), "{got:?}");
     assert_eq!(got[2], "close 4008 FIRST_STEP_TIMEOUT");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_unsubscribes_from_everything_and_stays_is_sent_away_as_idle() {
+    let begun = Instant::now();
+    let Served { connection, client, life, .. } = serve(config(), Confirm::Pong, Overflow::Disconnect, 4096);
+    let mut socket = websocket(client).await;
+    let idle = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        connection.set_subscribed(Subscribed::ToNone);
+        connection.tell(&standpipe_protocol::Message::Pong { id: None }, Mark::Control, Instant::now());
+    };
+    let (got, ()) = tokio::join!(read_all(&mut socket), idle);
+    assert_eq!(life.await.unwrap().reason, CloseReason::Idle);
+    assert_eq!(begun.elapsed(), Duration::from_secs(360));
+    assert!(got[1].contains("client.idle") && got[3] == "close 4104 IDLE", "{got:?}");
+    assert_eq!(connection.signal().errors().find(|(code, _)| *code == ErrorCode::MissingField).unwrap().1, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_commands_too_often_is_told_when_to_come_back_and_acks_do_not_count() {
+    let rate = standpipe_liveness::Rate { count: 3.try_into().unwrap(), per: Duration::from_secs(1) };
+    let config = Config { command_rate: Some(rate), ..config() };
+    let Served { connection, client, life, .. } = serve(config, Confirm::Ack, Overflow::Disconnect, 1 << 16);
+    let mut socket = websocket(client).await;
+    assert_eq!(deliver(&connection, 1, 10), Offer::Queued);
+    next_text(&mut socket).await;
+    for _ in 0..100 {
+        socket.send(Frame::text(r#"{"op":"ack","delivered":1}"#)).await.unwrap();
+    }
+    for _ in 0..2 {
+        for _ in 0..3 {
+            socket.send(Frame::text(r#"{"op":"ping"}"#)).await.unwrap();
+            assert_eq!(next_text(&mut socket).await, r#"{"op":"pong"}"#);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for _ in 0..3 {
+        socket.send(Frame::text("nonsense")).await.unwrap();
+        assert!(next_text(&mut socket).await.contains("INVALID_JSON"));
+    }
+    socket.send(Frame::binary(&b"nonsense"[..])).await.unwrap();
+    let got = read_all(&mut socket).await;
+    assert_eq!(life.await.unwrap().reason, CloseReason::RateLimited);
+    assert!(got[0].contains("RATE_LIMITED") && got[0].contains("3/s"), "{got:?}");
+    assert!(got[1].contains(r#""code":4102"#) && got[1].contains(r#""retry_after_ms":333"#), "{got:?}");
+    assert_eq!(got[2], "close 4102 RATE_LIMITED");
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,5 +39,5 @@ async fn one<S: Service>(call: &Call<S>, id: &str) -> Result<Response, Rejection
         return Ok(answer::json(StatusCode::OK, format!(r#"{{"closed":"{name}"}}"#)));
     }
     let connection = call.answered(call.service().connection(name)).await?;
-    Ok(ok(&connection.ok_or_else(nobody)?))
+    Ok(ok(&connection.ok_or_else(|| nobody().hint("`GET /connections` lists those that are open"))?))
 }

@@ -11,7 +11,7 @@ use crate::{
     client::{Client, Mode, Reading},
     deliver::deliver,
     log::Expired,
-    overflow::{end_skip, overflow, skip},
+    overflow::{end_skip, overflow, skip, throttle},
     pull::{self, Desk, Pulled},
 };
 
@@ -58,6 +58,9 @@ impl Shard {
             Mode::Skip { .. } => return skip(client),
             // It reads this event itself, when it comes to it; or nothing is meant for it any more.
             Mode::Pull(_) | Mode::Ride(_) | Mode::Idle | Mode::Ended { .. } => return,
+        }
+        if !client.may_have(now) {
+            return throttle(client, record.seq, &mut self.counters);
         }
         let way = if client.conflates(record) { Way::Conflated } else { Way::Live };
         let was_touched = client.touched;
@@ -114,6 +117,9 @@ impl Shard {
     fn step(&mut self, slot: usize, now: Instant) -> Pulled {
         let Some((client, mut desk)) = self.at_desk(slot, now) else { return Pulled::Done };
         client.scheduled = false;
+        if client.is_paused(now) {
+            return Pulled::Waits;
+        }
         end_skip(client, &mut desk);
         let was_touched = client.touched;
         let pulled = pull::step(client, &mut desk);

@@ -6,7 +6,7 @@
 use std::{cmp::Reverse, time::Duration};
 
 use standpipe_connections::{Closing, TakenBack};
-use standpipe_protocol::Overflow;
+use standpipe_protocol::{GapReason, Overflow};
 use tokio::time::Instant;
 
 use super::Shard;
@@ -98,7 +98,7 @@ fn put_back(client: &mut Client, taken_back: TakenBack) -> Relief {
     };
     if let Some(matched) = skipped {
         client.tally.skipped += events;
-        client.mode = Mode::Skip { from, matched };
+        client.mode = Mode::Skip { from, matched, reason: GapReason::SlowConsumer };
         Relief::Skipped
     } else {
         client.tally.returned += events;

@@ -1,6 +1,6 @@
 //! Changes of what a client selects, each at an exact place between two events.
 
-use standpipe_connections::Mark;
+use standpipe_connections::{Mark, Subscribed};
 use standpipe_protocol::{After, ErrorCode, Message, Refusal, SourceState};
 use standpipe_selection::{Params, Pattern, Selection};
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ impl Shard {
     ) -> Result<(), Refusal> {
         self.halt(slot, now);
         let Some(client) = self.clients.get_mut(slot) else { return Ok(()) };
-        let begin = after.map(|after| start(after, client.on_gap, &*self.log)).transpose()?;
+        let begin = after.map(|after| start(after, client.on_gap, &*self.log, client.reach(now))).transpose()?;
         let subscriptions: Vec<_> = selection.subscriptions().collect();
         client.check_room(&subscriptions)?;
         let is_first = matches!(client.mode, Mode::Idle);
@@ -47,7 +47,7 @@ impl Shard {
                 self.index.remove(old);
             }
         }
-        client.connection.set_subscribed();
+        client.connection.set_subscribed(Subscribed::ToSome);
         client.selection_changed();
         // What can be resumed needs no snapshot; what cannot, does.
         let is_shown = selection.options.snapshot && begin.as_ref().is_none_or(|start| start.gap.is_some());
@@ -126,8 +126,9 @@ impl Shard {
             }
         }
         client.selection_changed();
-        let seq = client.position(self.cursor);
         let topics = client.subscriptions.topics();
+        client.connection.set_subscribed(if topics.is_empty() { Subscribed::ToNone } else { Subscribed::ToSome });
+        let seq = client.position(self.cursor);
         client.connection.tell(&Message::Unsubscribed { id, topics, seq }, Mark::Position(seq), now);
         Ok(())
     }

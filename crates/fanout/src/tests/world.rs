@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use standpipe_connections::{Commands, Connection, Ended, Life, Opening};
+use standpipe_liveness::Rate;
 use standpipe_protocol::{
     After, Command, Confirm, ConnectionId, Epoch, Event, Item, Json, OnGap, Overflow, Refusal, ResumeToken, Subscribe,
     Topic,
@@ -38,6 +39,10 @@ pub(crate) fn client_config() -> standpipe_connections::Config {
         pong_timeout: Duration::from_secs(20),
         heartbeat: Duration::from_secs(15),
         first_step: Duration::from_secs(10),
+        idle: Duration::from_secs(300),
+        command_rate: None,
+        event_rate: None,
+        history: None,
         write_timeout: Duration::from_secs(10),
         flush_interval: Duration::ZERO,
         max_subscriptions: BOUNDS.max_subscriptions,
@@ -96,6 +101,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) overflow: Overflow,
     pub(crate) on_gap: OnGap,
     pub(crate) options: Options,
+    pub(crate) event_rate: Option<u32>,
+    pub(crate) history: Option<Duration>,
 }
 
 pub(crate) const ASK: Ask<'static> = Ask {
@@ -105,6 +112,8 @@ pub(crate) const ASK: Ask<'static> = Ask {
     overflow: Overflow::Disconnect,
     on_gap: OnGap::Continue,
     options: Options { snapshot: false, conflate: false },
+    event_rate: None,
+    history: None,
 };
 
 impl Ask<'_> {
@@ -188,7 +197,10 @@ impl World {
         self.next_id += 1;
         let opening = ask.opening(ConnectionId(self.next_id));
         let mailbox = self.fanout.shard(opening.id).unwrap().clone();
-        let connection = Arc::new(Connection::new(opening, Arc::new(client_config()), mailbox.signal));
+        let per_second = |count: u32| Rate { count: count.try_into().unwrap(), per: Duration::from_secs(1) };
+        let event_rate = ask.event_rate.map(per_second);
+        let config = standpipe_connections::Config { event_rate, history: ask.history, ..client_config() };
+        let connection = Arc::new(Connection::new(opening, Arc::new(config), mailbox.signal));
         let open = ask.open(Arc::clone(&connection));
         mailbox.sender.send(ToShard::Open(Box::new(open))).await.unwrap();
         let (server, client) = tokio::io::duplex(pipe);

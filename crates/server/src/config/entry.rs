@@ -1,6 +1,6 @@
 //! What the entry is told. Besides the keys, what nobody has a reason to set: it is fixed here.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use standpipe_entry::{
     Config, Operations, Proxies,
@@ -11,6 +11,7 @@ use standpipe_selection::Bounds;
 
 use super::{
     numbers::in_memory,
+    plan::Plan,
     sections::{AdminKeys, AuthKeys, LimitKeys},
     texts::Hidden,
     valid::Server,
@@ -30,7 +31,14 @@ const DEADLINES: Deadlines = Deadlines {
 };
 
 /// The entry's configuration.
-pub(super) fn entry(server: &Server, bounds: Bounds, limits: LimitKeys, auth: AuthKeys, admin: AdminKeys) -> Config {
+pub(super) fn entry(
+    server: &Server,
+    bounds: Bounds,
+    limits: LimitKeys,
+    plans: &BTreeMap<Arc<str>, Plan>,
+    auth: AuthKeys,
+    admin: AdminKeys,
+) -> Config {
     Config {
         listen: server.listen,
         socket: SOCKET,
@@ -42,7 +50,7 @@ pub(super) fn entry(server: &Server, bounds: Bounds, limits: LimitKeys, auth: Au
             max_line_bytes: in_memory(limits.max_publish_line),
             max_inputs: limits.max_publish_inputs.get(),
         },
-        guests: guests(&limits),
+        guests: guests(&limits, plans),
         deadlines: DEADLINES,
         proxies: Proxies { networks: limits.trusted_proxies, header: limits.proxy_header },
         operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
@@ -51,7 +59,16 @@ pub(super) fn entry(server: &Server, bounds: Bounds, limits: LimitKeys, auth: Au
     }
 }
 
-fn guests(limits: &LimitKeys) -> Guests {
+/// What a credential may use that names no plan.
+pub(super) fn of_credential(limits: &LimitKeys) -> Allowance {
+    Allowance {
+        max_connections: limits.max_connections_per_credential.0,
+        connect_rate: limits.connect_rate_per_credential.0,
+        publish_rate: limits.publish_rate_per_credential.0,
+    }
+}
+
+fn guests(limits: &LimitKeys, plans: &BTreeMap<Arc<str>, Plan>) -> Guests {
     Guests {
         max_connections: limits.max_connections,
         address: Allowance {
@@ -59,12 +76,8 @@ fn guests(limits: &LimitKeys) -> Guests {
             connect_rate: limits.connect_rate_per_ip.0,
             publish_rate: limits.publish_rate_per_ip.0,
         },
-        credential: Allowance {
-            max_connections: limits.max_connections_per_credential.0,
-            connect_rate: limits.connect_rate_per_credential.0,
-            publish_rate: limits.publish_rate_per_credential.0,
-        },
-        plans: HashMap::new(),
+        credential: of_credential(limits),
+        plans: plans.iter().map(|(name, plan)| (Arc::clone(name), plan.allowance)).collect(),
         max_addresses: limits.max_addresses,
         max_refusal_delay: limits.max_refusal_delay.0,
     }

@@ -5,14 +5,14 @@
 
 use std::fmt::{self, Write as _};
 
-use standpipe_entry::{Fault, MAX_HEAD_BYTES};
+use standpipe_entry::{Fault, MAX_HEAD_BYTES, counts};
 use standpipe_protocol::{
-    CloseReason, ErrorCode, MAX_NESTING, codec::MAX_FIELDS, codec::MAX_ID_BYTES, cursor::MAX_CURSOR_BYTES,
+    CloseReason, ErrorCode, GapReason, MAX_NESTING, codec::MAX_FIELDS, codec::MAX_ID_BYTES, cursor::MAX_CURSOR_BYTES,
     topic::MAX_TOPIC_BYTES,
 };
 use standpipe_selection::{MAX_PATH_BYTES, MAX_PATH_STEPS};
 
-use super::{keys::Key, reference, sections::SECTIONS, source};
+use super::{keys::Key, plan::PlanKeys, reference, sections::SECTIONS, source};
 
 /// One table: its heading, what it is about, its rows.
 struct Theme {
@@ -42,12 +42,14 @@ enum Answer {
     Closed(CloseReason),
     /// HTTP.
     Http(Fault),
-    /// A message that is no mistake.
+    /// A gap.
+    Gap(GapReason),
+    /// Another message that is no mistake.
     Told(&'static str),
     Nothing,
 }
 
-use Answer::{Closed, Http, Nothing, Refused, RefusedAndClosed, Told};
+use Answer::{Closed, Gap, Http, Nothing, Refused, RefusedAndClosed, Told};
 use What::{Fixed, Key as Of};
 
 const THEMES: &[Theme] = &[
@@ -102,6 +104,12 @@ const THEMES: &[Theme] = &[
                 Closed(CloseReason::MessageTooBig),
             ),
             Limit(Of("client", "first_step"), CLOSED, Closed(CloseReason::FirstStepTimeout)),
+            Limit(Of("client", "idle"), CLOSED, Closed(CloseReason::Idle)),
+            Limit(
+                Of("limits", "command_rate"),
+                CLOSED,
+                RefusedAndClosed(ErrorCode::RateLimited, CloseReason::RateLimited),
+            ),
             Limit(Of("client", "pong_timeout"), CLOSED, Closed(CloseReason::PongTimeout)),
             Limit(Of("client", "write_timeout"), CLOSED, Closed(CloseReason::WriteStalled)),
         ],
@@ -127,9 +135,9 @@ const THEMES: &[Theme] = &[
             ),
             Limit(Of("client", "max_unconfirmed_bytes"), "Events wait until the client has proven more.", Nothing),
             Limit(Of("client", "max_unconfirmed_frames"), "The same.", Nothing),
-            Limit(Of("log", "max_events"), FORGOTTEN, Told("`gap` with `history_expired`")),
-            Limit(Of("log", "max_bytes"), FORGOTTEN, Told("`gap` with `history_expired`")),
-            Limit(Of("log", "max_age"), FORGOTTEN, Told("`gap` with `history_expired`")),
+            Limit(Of("log", "max_events"), FORGOTTEN, Gap(GapReason::HistoryExpired)),
+            Limit(Of("log", "max_bytes"), FORGOTTEN, Gap(GapReason::HistoryExpired)),
+            Limit(Of("log", "max_age"), FORGOTTEN, Gap(GapReason::HistoryExpired)),
             Limit(Of("snapshot", "max_keys"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
             Limit(Of("snapshot", "max_bytes"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
             Limit(
@@ -137,6 +145,31 @@ const THEMES: &[Theme] = &[
                 CLOSED,
                 RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
             ),
+        ],
+    },
+    Theme {
+        name: "Plans",
+        about: "What a credential names, `[plan.NAME]`. What a plan does not say is as for everybody.",
+        limits: &[
+            Limit(
+                Of("plan", "event_rate"),
+                "`catch_up`: fed from the log, as fast as the plan has it. Else: skipped.",
+                Gap(GapReason::RateLimited),
+            ),
+            Limit(
+                Of("plan", "history"),
+                "Delivery begins where the reach does; with `on_gap=fail` it is refused.",
+                Gap(GapReason::HistoryExpired),
+            ),
+            Limit(
+                Of("plan", "command_rate"),
+                CLOSED,
+                RefusedAndClosed(ErrorCode::RateLimited, CloseReason::RateLimited),
+            ),
+            Limit(Of("plan", "max_subscriptions"), REFUSED, Refused(ErrorCode::LimitExceeded)),
+            Limit(Of("plan", "max_connections"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
+            Limit(Of("plan", "connect_rate"), NO_ROOM, Refused(ErrorCode::RateLimited)),
+            Limit(Of("plan", "publish_rate"), PACED, Refused(ErrorCode::RateLimited)),
         ],
     },
     Theme {
@@ -170,16 +203,20 @@ pub fn markdown() -> String {
     for theme in THEMES {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "### {}\n\n{}\n", theme.name, theme.about);
-        let _ = writeln!(out, "| limit | default | what it bounds | at the limit | told |\n|---|---|---|---|---|");
+        let heads = "| limit | default | what it bounds | at the limit | told | counted |\n|---|---|---|---|---|---|";
+        let _ = writeln!(out, "{heads}");
         for Limit(what, at, answer) in theme.limits {
+            let counted = counted(what, answer);
             let _ = match what {
                 Of(section, name) => {
                     let key = key(section, name);
                     let (default, meaning) =
                         key.map_or_else(Default::default, |key| (reference::default(&key), key.meaning));
-                    writeln!(out, "| `{section}.{name}` | {default} | {meaning} | {at} | {answer} |")
+                    writeln!(out, "| `{section}.{name}` | {default} | {meaning} | {at} | {answer} | {counted} |")
                 }
-                Fixed(what, count, of) => writeln!(out, "| fixed | {count} {of} | {what}. | {at} | {answer} |"),
+                Fixed(what, count, of) => {
+                    writeln!(out, "| fixed | {count} {of} | {what}. | {at} | {answer} | {counted} |")
+                }
             };
         }
         out.push('\n');
@@ -187,10 +224,31 @@ pub fn markdown() -> String {
     out
 }
 
+/// Which metric counts whoever is at a limit, `standpipe_` left out.
+fn counted(what: &What, answer: &Answer) -> String {
+    if let Of("limits", name) = what
+        && let Some(limit) = counts::Limit::ALL.iter().find(|limit| limit.word() == *name)
+    {
+        return format!("`entry_limits_total{{limit=\"{}\"}}`", limit.word());
+    }
+    match answer {
+        Refused(code) => {
+            format!("`connections_errors_total{{code=\"{code}\"}}`; in a URL, `entry_handshakes_refused_total`")
+        }
+        RefusedAndClosed(_, reason) | Closed(reason) => format!("`connections_closed_total{{reason=\"{reason}\"}}`"),
+        Http(fault) => format!("`entry_requests_refused_total{{code=\"{}\"}}`", fault.as_str()),
+        Gap(reason) => format!("`fanout_gaps_total{{reason=\"{}\"}}`", reason.as_str()),
+        Told(_) | Nothing => "–".to_owned(),
+    }
+}
+
 /// A key of a section, or of a kind of source.
 fn key(section: &str, name: &str) -> Option<Key> {
     let of_section = SECTIONS.iter().find(|info| info.name == section).map(|info| info.keys);
-    let keys = of_section.or_else(|| source::KEYS.iter().find(|(kind, _)| *kind == section).map(|(_, keys)| *keys))?;
+    let of_plan = (section == "plan").then_some(PlanKeys::keys as fn() -> Vec<Key>);
+    let keys = of_section
+        .or(of_plan)
+        .or_else(|| source::KEYS.iter().find(|(kind, _)| *kind == section).map(|(_, keys)| *keys))?;
     keys().into_iter().find(|key| key.name == name)
 }
 
@@ -201,6 +259,7 @@ impl fmt::Display for Answer {
             RefusedAndClosed(code, reason) => write!(f, "`{}`, {}", code.as_str(), Closed(*reason)),
             Closed(reason) => write!(f, "{} `{reason}`", reason.code()),
             Http(fault) => write!(f, "HTTP {} `{}`", fault.status().as_u16(), fault.as_str()),
+            Gap(reason) => write!(f, "`gap` with `{}`", reason.as_str()),
             Told(what) => f.write_str(what),
             Nothing => f.write_str("–"),
         }

@@ -10,7 +10,7 @@
 //!
 //! The tree is read by a pass of our own and not by serde, whose reading ends at the first thing that is wrong.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ::config::{FileFormat, Value, ValueKind};
 use standpipe_upstream::SourceConfig;
@@ -25,6 +25,7 @@ pub mod limits;
 mod memory;
 mod numbers;
 mod overrides;
+pub mod plan;
 mod problem;
 mod quantity;
 pub mod reference;
@@ -35,6 +36,7 @@ mod valid;
 mod values;
 
 pub use environment::Environment;
+pub use plan::Plan;
 pub use problem::{Problem, Problems};
 pub use quantity::{Size, show_duration};
 pub use valid::{Client, Drain, Flush, Limits, Log, Server, Snapshot};
@@ -50,6 +52,8 @@ pub struct Settings {
     pub snapshot: Snapshot,
     /// What every client is owed and owes.
     pub client: Client,
+    /// What clients of a plan are owed and owe, by its name.
+    pub plans: BTreeMap<Arc<str>, Plan>,
     /// What clients may use.
     pub limits: Limits,
     /// The end of the process.
@@ -101,7 +105,7 @@ fn settings(mut root: Table, directory: &Path, environment: &Environment) -> Res
 
 /// Reads all sections. The result stands only if `reader` has no problems.
 fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
-    let names: Vec<_> = sections::SECTIONS.iter().map(|section| section.name).chain(["source"]).collect();
+    let names: Vec<_> = sections::SECTIONS.iter().map(|section| section.name).chain(["plan", "source"]).collect();
     reader.refuse_unknown("", root, &names);
     let server = section(root, "server", reader, sections::ServerKeys::read);
     let log = section(root, "log", reader, sections::LogKeys::read);
@@ -120,14 +124,17 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let limits = Limits::check(&limit_keys);
     let log = Log::check(&log?, &server, reader);
     let snapshot = Snapshot::check(&snapshot?, &log, &server, reader);
+    let client = Client::check(&client?, &limit_keys, [log.max_bytes, snapshot.max_bytes], &server, reader);
+    let plans = plan::read(root, entry::of_credential(&limit_keys), &client.each, reader);
     Some(Settings {
-        client: Client::check(&client?, &log, &snapshot, &server, reader),
+        client,
         snapshot,
         log,
         drain: Drain::check(&drain?, reader),
-        entry: entry::entry(&server, limits.bounds, limit_keys, auth?, admin?),
+        entry: entry::entry(&server, limits.bounds, limit_keys, &plans, auth?, admin?),
         server,
         limits,
+        plans,
         sources,
     })
 }

@@ -13,6 +13,7 @@ use super::{
 };
 
 /// A number of things of which there may be any number: 0 in the file.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct NoLimitAtZero(pub(super) Option<NonZeroUsize>);
 
 /// A number of things, from 1 to a limit.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     keys::{Key, Presence},
+    plan::PlanKeys,
     sections::SECTIONS,
     source,
     values::show,
@@ -15,6 +16,8 @@ pub fn markdown() -> String {
     for section in SECTIONS {
         table(&mut out, &format!("[{}]", section.name), section.about, &(section.keys)());
     }
+    let about = "What clients may use whose credential names this plan; as many as wanted. What it does not say is as for everybody.";
+    table(&mut out, "[plan.NAME]", about, &PlanKeys::keys());
     for (kind, keys) in source::KEYS {
         let (name, about) = match *kind {
             source::EVERY => ("[[source]]".to_owned(), "One source of events; as many as wanted.".to_owned()),

@@ -86,6 +86,7 @@ section! {
         heartbeat: Duration = "15s", "How often a client is told its cursor.";
         receipt_interval: Duration = "2s", "How often a receipt is asked for while events flow and a billing sink is on; else `ping_interval`.";
         first_step: Duration = "10s", "How long a client may stay without a subscription after connecting.";
+        idle: Duration = "5m", "How long a client may stay that has unsubscribed from everything.";
         write_timeout: Duration = "10s", "How long the socket may take nothing of what is to be written; also what a slow client has to read its goodbye.";
         flush_interval: Flush = "auto", "How long events are gathered for one write; `0ms`: not at all. `auto`: not at all for quiet clients, up to 5 ms for busy ones.";
         confirm: Confirm = "pong", "The least proof of receipt that is accepted; a client may choose the stronger one.";
@@ -106,6 +107,7 @@ section! {
         max_addresses: NonZeroUsize = 100_000, "Addresses of which is remembered what they have used of their rates and how often they were refused, and as many credentials.";
         trusted_proxies: Vec<Network> = Vec::<String>::new(), "Networks of the proxies in front of this server, as `10.0.0.0/8`: they are believed about the address that a client has.";
         proxy_header: ForwardedBy = "x-forwarded-for", "Where they write it. Any other header is the client's own word.";
+        command_rate: OrNone<Rate> = "200/s", "Commands of one connection, and other frames that are answered; all but `ack`. As many as come in that time may come at once.";
         max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";
         max_topics_per_command: NonZeroUsize = 128, "Topic patterns in one command or URL.";
         max_filter_bytes: Size = "256KiB", "The text of one filter. In a message `client.max_frame` bounds it as well, in a URL the 8 KiB of a request's head.";

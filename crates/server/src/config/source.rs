@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Longer names would make metrics and logs unreadable.
-const MAX_NAME_BYTES: usize = 64;
+pub(super) const MAX_NAME_BYTES: usize = 64;
 
 /// The kinds of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +233,7 @@ fn refuse_foreign(path: &str, table: &Table, kind: Option<SourceKind>, reader: &
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
 }

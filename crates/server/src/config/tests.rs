@@ -257,7 +257,7 @@ fn the_environment_overrides_the_file() {
     let settings = parse_toml(text, &environment).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(settings.server.listen, "127.0.0.1:2".parse().unwrap());
     assert_eq!(settings.log.max_events, 12_345);
-    assert_eq!(settings.client.ping_interval.as_secs(), 30);
+    assert_eq!(settings.client.each.ping_interval.as_secs(), 30);
     let Kind::WebSocket(feed) = &settings.sources[0].kind else { panic!() };
     assert_eq!((feed.url.to_string().as_str(), feed.send.len()), ("ws://environment/", 2));
     assert_eq!(settings.sources[0].dedupe, 7);

@@ -49,40 +49,23 @@ pub struct Snapshot {
     pub patience: Duration,
 }
 
-/// What every client is owed and owes.
+/// What clients are owed and owe.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// What may wait in an outbox, in bytes.
-    pub max_queue_bytes: usize,
+    /// Each of them.
+    pub each: standpipe_connections::Config,
     /// The memory that all outboxes may take beside the log, in bytes.
     pub max_queue_bytes_total: usize,
-    /// How long it may wait.
-    pub max_queue_age: Duration,
-    /// What is written beyond the last receipt, in bytes.
-    pub max_unconfirmed_bytes: usize,
-    /// The same, in data frames.
-    pub max_unconfirmed_frames: u64,
-    /// The largest message of a client, in bytes.
-    pub max_frame: usize,
-    /// From the last sign of life to a ping.
-    pub ping_interval: Duration,
-    /// From a ping to giving up; at most `ping_interval`.
-    pub pong_timeout: Duration,
-    /// Between two heartbeats.
-    pub heartbeat: Duration,
     /// Between two receipts while events flow and are billed.
     pub receipt_interval: Duration,
-    /// From the upgrade to the first subscription.
-    pub first_step: Duration,
-    /// How long a socket may take nothing.
-    pub write_timeout: Duration,
-    /// How long events are gathered for one write.
-    pub flush_interval: Flush,
     /// The least proof of receipt.
     pub confirm: Confirm,
     /// What happens to a client that does not keep up and did not choose.
     pub overflow: Overflow,
 }
+
+/// `flush_interval = "auto"`: a client that was written to less than this ago waits for more to be gathered.
+const AUTO_FLUSH: Duration = Duration::from_millis(5);
 
 /// How long events are gathered for one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,12 +153,12 @@ impl Snapshot {
 impl Client {
     pub(super) fn check(
         keys: &ClientKeys,
-        log: &Log,
-        snapshot: &Snapshot,
+        limits: &LimitKeys,
+        planned: [usize; 2],
         server: &Server,
         reader: &mut Reader<'_>,
     ) -> Self {
-        let planned = log.max_bytes.saturating_add(snapshot.max_bytes);
+        let planned = planned.into_iter().fold(0, usize::saturating_add);
         let max_queue_bytes_total = match keys.max_queue_bytes_total {
             Auto::Auto => (server.memory / 4).min(server.memory.saturating_sub(planned)),
             Auto::Fixed(size) => in_memory(size),
@@ -202,9 +185,8 @@ impl Client {
                 "make it at most as long: a ping is answered or given up before the next one is due",
             );
         }
-        Self {
+        let each = standpipe_connections::Config {
             max_queue_bytes: in_memory(keys.max_queue_bytes),
-            max_queue_bytes_total,
             max_queue_age: keys.max_queue_age,
             max_unconfirmed_bytes: in_memory(keys.max_unconfirmed_bytes),
             max_unconfirmed_frames: keys.max_unconfirmed_frames.get() as u64,
@@ -212,13 +194,20 @@ impl Client {
             ping_interval: keys.ping_interval,
             pong_timeout: keys.pong_timeout,
             heartbeat: keys.heartbeat,
-            receipt_interval: keys.receipt_interval,
             first_step: keys.first_step,
+            idle: keys.idle,
+            command_rate: limits.command_rate.0,
+            event_rate: None,
+            history: None,
             write_timeout: keys.write_timeout,
-            flush_interval: keys.flush_interval,
-            confirm: keys.confirm,
-            overflow: keys.overflow,
-        }
+            flush_interval: match keys.flush_interval {
+                Flush::Auto => AUTO_FLUSH,
+                Flush::Fixed(interval) => interval,
+            },
+            max_subscriptions: limits.max_subscriptions.get(),
+        };
+        let (confirm, overflow) = (keys.confirm, keys.overflow);
+        Self { each, max_queue_bytes_total, receipt_interval: keys.receipt_interval, confirm, overflow }
     }
 }
 
