@@ -26,7 +26,7 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self, url: &Url) -> impl Future<Output = Result<Self::Io, Error>> + Send;
 }
 
-/// Dials over TCP, with TLS for `wss`.
+/// Dials over TCP, with TLS for `wss` and `https`.
 ///
 /// Trusted are the certificates of the system; where it has none, those of Mozilla, as compiled in; and in any case
 /// those given.
@@ -38,7 +38,7 @@ pub struct Connector {
 impl Connector {
     /// A connector for servers like that of `url`. Certificates are read only if it needs them.
     pub fn new(url: &Url, extra_ca: Option<&Path>) -> Result<Self, Error> {
-        if url.scheme() != "wss" {
+        if !matches!(url.scheme(), "wss" | "https") {
             return Ok(Self { tls: None });
         }
         let mut roots = RootCertStore::empty();

@@ -35,8 +35,6 @@ pub struct Opening {
     pub resume: ResumeToken,
     /// The client's address.
     pub peer: SocketAddr,
-    /// Who the client is.
-    pub identity: Arc<Identity>,
     /// When it was accepted, milliseconds since 1970-01-01 UTC.
     pub since: u64,
     /// The log that its positions are in.
@@ -54,6 +52,7 @@ pub struct Opening {
 pub struct Connection {
     /// What is fixed about it.
     pub opening: Opening,
+    identity: Mutex<Arc<Identity>>,
     config: Arc<Config>,
     signal: Arc<Signal>,
     outbox: Mutex<Outbox>,
@@ -82,9 +81,10 @@ const NOWHERE: u64 = u64::MAX;
 
 impl Connection {
     /// A connection whose socket is open and whose shard is to be told by `signal`.
-    pub fn new(opening: Opening, config: Arc<Config>, signal: Arc<Signal>) -> Self {
+    pub fn new(opening: Opening, identity: Arc<Identity>, config: Arc<Config>, signal: Arc<Signal>) -> Self {
         Self {
             opening,
+            identity: Mutex::new(identity),
             config,
             signal,
             outbox: Mutex::default(),
@@ -103,6 +103,17 @@ impl Connection {
     /// Its name.
     pub fn id(&self) -> ConnectionId {
         self.opening.id
+    }
+
+    /// Who its client is.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same client has shown another credential. Called while its command is followed: [`crate::Life`] looks at the
+    /// new end when that is done.
+    pub fn renew(&self, identity: Arc<Identity>) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
     /// The settings that it lives by.
@@ -285,6 +296,7 @@ impl Connection {
             confirm: self.opening.confirm,
             overflow: self.opening.overflow,
             heartbeat_interval_ms: u64::try_from(self.config.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            expires: self.identity().expires,
             limits: self.config.limits(),
         }
     }

@@ -25,7 +25,7 @@ use std::{
 
 use standpipe_ledger::Progress;
 use standpipe_liveness::{Bucket, Heartbeat, Receipts, Step, Timing, jitter};
-use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Overflow, Refusal, frame};
+use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Message, Overflow, Refusal, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -45,11 +45,22 @@ pub trait Commands: Send + Unpin + 'static {
     ///
     /// # Errors
     /// A [`Refusal`] that the client is told; the connection lives on.
-    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Self::Request, Refusal>;
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Prepared<Self::Request>, Refusal>;
 
     /// The shard's mailbox. While it is full, the client's next command is not read.
     fn mailbox(&self) -> &mpsc::Sender<Self::Request>;
 }
+
+/// A request, or the way to one. While that takes, the client's next command is not read.
+pub enum Prepared<R> {
+    /// It can be sent.
+    Now(R),
+    /// Something has to be waited for, which has a deadline of its own.
+    Later(Preparation<R>),
+}
+
+/// What becomes a request, or a [`Refusal`] that the client is told.
+pub type Preparation<R> = Pin<Box<dyn Future<Output = Result<R, Refusal>> + Send>>;
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +86,8 @@ pub struct Life<IO, C: Commands> {
     /// Since when it is so.
     selecting_since: Instant,
     commanded: Bucket,
+    /// When the client's credential ends.
+    expires_at: Option<Instant>,
     flushed: Instant,
     /// The last write was of what had to wait for its flush: more will come, so the next one is set in advance.
     is_busy: bool,
@@ -88,10 +101,12 @@ pub struct Life<IO, C: Commands> {
     sleep: Pin<Box<Sleep>>,
 }
 
-/// A command that its shard's mailbox had no room for.
-struct Blocked<R> {
-    request: R,
-    permit: Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<R>>> + Send>>,
+/// A command that was read and not yet sent.
+enum Blocked<R> {
+    /// It is no request yet.
+    Unprepared(Preparation<R>),
+    /// Its shard's mailbox has no room for it.
+    Unsent { request: R, permit: Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<R>>> + Send>> },
 }
 
 /// Whether the client wants anything. Who does not is not kept for ever.
@@ -154,6 +169,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             selecting: Selecting::NotYet,
             selecting_since: now,
             commanded: Bucket::default(),
+            expires_at: expires_at(&connection, now),
             flushed: now,
             is_busy: false,
             waiting: Waiting::default(),
@@ -212,15 +228,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Reads and handles what has come. `Pending` if nothing more can be done now.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
-        if let Some(mut blocked) = self.blocked.take() {
-            match blocked.permit.as_mut().poll(cx) {
-                Poll::Pending => {
-                    self.blocked = Some(blocked);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(permit)) => drop(permit.send(blocked.request)),
-                Poll::Ready(None) => self.connection.close(Closing::now(CloseReason::Restart)),
-            }
+        if self.unblock(cx, now).is_pending() {
+            return Poll::Pending;
         }
         while self.blocked.is_none() {
             if self.deaf {
@@ -238,6 +247,40 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with the command that was read last. `Pending` if it still keeps those behind it waiting.
+    fn unblock(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        while let Some(mut blocked) = self.blocked.take() {
+            match &mut *blocked {
+                Blocked::Unprepared(preparation) => match preparation.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.blocked = Some(blocked);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(request)) => {
+                        self.expires_at = expires_at(&self.connection, now);
+                        self.send(request);
+                    }
+                    Poll::Ready(Err(refusal)) => {
+                        self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
+                    }
+                },
+                Blocked::Unsent { permit, .. } => match permit.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.blocked = Some(blocked);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(permit)) => {
+                        if let Blocked::Unsent { request, .. } = *blocked {
+                            permit.send(request);
+                        }
+                    }
+                    Poll::Ready(None) => self.connection.close(Closing::now(CloseReason::Restart)),
+                },
+            }
+        }
+        Poll::Ready(())
     }
 
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
@@ -283,6 +326,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let is_over = self.selects_until(config).is_some_and(|until| until <= now);
         let closing = if is_over {
             if self.selecting == Selecting::NotYet { Closing::no_first_step() } else { Closing::idle() }
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            let refusal = Refusal::new(ErrorCode::TokenExpired, "the credential has expired");
+            let hint =
+                "connect with a new one; before the end, {\"op\":\"refresh\",\"access_token\":…} renews in place";
+            Closing::refused(CloseReason::TokenExpired, refusal.hint(hint))
         } else if self.oldest_waiting().is_some_and(|at| at + config.max_queue_age <= now) {
             Closing::slow_consumer("an event waits longer than `client.max_queue_age`")
         } else {
@@ -451,6 +499,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Future for Life<IO, C> {
 }
 
 impl<IO, C: Commands> Unpin for Life<IO, C> {}
+
+/// When the client's credential ends. The wall clock is looked at here alone: from then on time is counted.
+fn expires_at(connection: &Connection, now: Instant) -> Option<Instant> {
+    let expires = connection.identity().expires?;
+    now.checked_add(Duration::from_millis(expires.saturating_sub(unix_ms())))
+}
 
 /// The end of a connection whose peer broke the protocol, with a hint where there is something to be right about.
 fn fault(reason: CloseReason, max_frame: usize) -> Closing {

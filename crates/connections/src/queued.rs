@@ -56,6 +56,7 @@ pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
     match message {
         Message::Welcome(_)
         | Message::Subscribed { .. }
+        | Message::Refreshed { .. }
         | Message::Unsubscribed { .. }
         | Message::Replay { .. }
         | Message::Replayed { .. }

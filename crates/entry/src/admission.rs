@@ -22,4 +22,9 @@ impl Pass {
     pub fn anonymous() -> Self {
         Self { identity: Arc::default(), grant: Arc::new(Grant::everything()) }
     }
+
+    /// Somebody who may see and send nothing: who was not let in, and is still to be told why.
+    pub(crate) fn nobody() -> Self {
+        Self { identity: Arc::default(), grant: Arc::new(Grant::nothing()) }
+    }
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, sync::Arc, t
 use standpipe_liveness::Rate;
 use standpipe_selection::Bounds;
 
-use crate::{address::Proxies, operations::Operations, origin::Origins};
+use crate::{address::Proxies, credential::AuthorizationHeader, operations::Operations, origin::Origins};
 
 /// The whole configuration of the entry. Any combination of values is legal.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub operations: Operations,
     /// Which web pages may open a socket.
     pub origins: Origins,
+    /// Whose `Authorization` is.
+    pub authorization: AuthorizationHeader,
     /// What may be selected in the URL of a socket.
     pub bounds: Bounds,
 }

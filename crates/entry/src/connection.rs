@@ -230,7 +230,7 @@ mod tests {
     use standpipe_selection::Query;
 
     use super::*;
-    use crate::{Pass, Published, Readiness};
+    use crate::{Auth, Pass, Published, Readiness};
 
     /// A service whose connections take at least 500 bytes each.
     struct Idle;
@@ -238,7 +238,11 @@ mod tests {
     impl Service for Idle {
         type Permit = [u64; 4];
 
-        fn check(&self, _: &Query) -> Result<(), Refusal> {
+        fn auth(&self) -> &Auth {
+            &Auth::Open
+        }
+
+        fn check(&self, _: &Query, _: &Pass) -> Result<(), Refusal> {
             Ok(())
         }
         fn admit(&self, _: SocketAddr, _: &Identity) -> Result<[u64; 4], Refusal> {
@@ -274,6 +278,10 @@ mod tests {
 
         async fn close(&self, _: ConnectionId) -> Result<(), Refusal> {
             Ok(())
+        }
+
+        async fn close_all(&self, _: &str) -> usize {
+            0
         }
 
         async fn sources(&self) -> Json {

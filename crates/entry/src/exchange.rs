@@ -66,8 +66,9 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             address => SocketAddr::new(address, 0),
         };
         let caller = Caller { peer, operator };
-        let handshake =
-            upgrade::is_meant(request.headers()).then(|| Arc::new(Handshake::read(&request, peer, self.slot.clone())));
+        let authorization = self.shared.config.authorization;
+        let handshake = upgrade::is_meant(request.headers())
+            .then(|| Arc::new(Handshake::read(&request, peer, authorization, self.slot.clone())));
         let is_handshake = handshake.is_some();
         let line = enabled!(Level::DEBUG).then(|| format!("{} {}", request.method(), request.uri().path()));
         let probe = routes::probe(request.headers());

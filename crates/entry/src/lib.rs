@@ -16,11 +16,13 @@
 pub mod address;
 mod admission;
 mod answer;
+pub mod auth;
 mod authority;
 mod body;
 pub mod config;
 mod connection;
 pub mod counts;
+pub mod credential;
 mod exchange;
 pub mod guests;
 mod head;
@@ -35,9 +37,11 @@ mod upgrade;
 
 pub use address::{ForwardedBy, Network, Proxies};
 pub use admission::Pass;
+pub use auth::Auth;
 pub use config::{Config, Deadlines, Limits};
 pub use connection::{MAX_EARLY_BYTES, MAX_HEAD_BYTES};
 pub use counts::Counts;
+pub use credential::AuthorizationHeader;
 pub use guests::{Guests, Place};
 pub use listener::{Error, Listener};
 pub use operations::Operations;

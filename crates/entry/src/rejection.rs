@@ -177,6 +177,11 @@ impl From<Refusal> for Rejection {
             ErrorCode::Unauthorized => {
                 rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"standpipe\""))
             }
+            // RFC 6750 §3.1.
+            ErrorCode::TokenExpired => {
+                let challenge = "Bearer realm=\"standpipe\", error=\"invalid_token\"";
+                rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+            }
             _ => rejection,
         }
     }

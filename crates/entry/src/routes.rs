@@ -7,6 +7,7 @@ mod connections;
 mod health;
 mod index;
 mod metrics;
+mod parameters;
 mod publish;
 mod socket;
 
@@ -36,7 +37,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/ready", "whether new clients should come here"),
     ("GET", "/status", "aggregates"),
     ("GET", "/metrics", "metrics for Prometheus"),
-    ("GET", "/connections", "all connections"),
+    ("GET, DELETE", "/connections", "all connections; close those of ?subject="),
     ("GET, DELETE", "/connections/{id}", "one connection; close it"),
     ("GET", "/sources", "the state of the sources"),
     ("POST", "/publish", "events for a push source: one, an array, or NDJSON"),

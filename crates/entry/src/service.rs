@@ -9,7 +9,7 @@ use serde::Serialize;
 use standpipe_protocol::{ConnectionId, Identity, Json, Refusal};
 use standpipe_selection::Query;
 
-use crate::{Pass, Upgrade};
+use crate::{Auth, Pass, Upgrade};
 
 /// What stands behind the routes. Generic, not a trait object: [`Service::serve`] is the life of every connection.
 ///
@@ -19,11 +19,14 @@ pub trait Service: Send + Sync + 'static {
     /// A place for one connection: taken before the handshake is answered, held by the connection, given back by drop.
     type Permit: Send + 'static;
 
-    /// Whether what the URL asks for can be had: asked before the handshake is answered.
+    /// How clients prove who they are.
+    fn auth(&self) -> &Auth;
+
+    /// Whether what the URL asks for can be had by whoever holds `pass`: asked before the handshake is answered.
     ///
     /// # Errors
     /// Why not. The client gets the code's status; a browser is told on the socket.
-    fn check(&self, query: &Query) -> Result<(), Refusal>;
+    fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal>;
 
     /// Takes a place for one more connection, of this address and this client.
     ///
@@ -54,6 +57,9 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// `NOT_FOUND`, if there is none of this name.
     fn close(&self, id: ConnectionId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Closes all connections of this subject as `KICKED`. Returns how many there were.
+    fn close_all(&self, subject: &str) -> impl Future<Output = usize> + Send;
 
     /// The state of all sources.
     fn sources(&self) -> impl Future<Output = Json> + Send;

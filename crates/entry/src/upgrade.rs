@@ -19,12 +19,10 @@ use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::serv
 use crate::{
     Pass,
     answer::Response,
-    operations::{bearer, only},
+    credential::{AuthorizationHeader, in_headers, in_subprotocol},
+    operations::only,
     rejection::{Fault, Rejection, clip},
 };
-
-/// A subprotocol of this form is a credential: browsers can send no header, but they can name subprotocols.
-const CREDENTIAL_PREFIX: &str = "standpipe.auth.";
 
 /// As much of `User-Agent`, `Origin` and `X-Actor-Request-ID` as is kept, in characters.
 const MAX_TEXT_CHARS: usize = 256;
@@ -50,8 +48,6 @@ pub struct Admitted<P> {
     /// What the URL asks for. An error is what a browser has to be told on the socket, because it cannot read the body
     /// of a failed handshake: the socket was accepted for that alone.
     pub query: Result<Query, Refusal>,
-    /// The credential, from `Authorization`, else from a subprotocol, else from `access_token`.
-    pub credential: Option<Secret>,
     /// Who it is, and what it may see and send.
     pub pass: Pass,
     /// `X-Actor-Request-ID`: the hosting platform's name for this request.
@@ -76,7 +72,8 @@ pub(crate) struct Handshake<P> {
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) peer: SocketAddr,
-    pub(crate) credential: Option<Secret>,
+    /// From all places in the headers.
+    pub(crate) credentials: Vec<Secret>,
     pub(crate) request_id: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) origin: Option<String>,
@@ -115,8 +112,13 @@ pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
 }
 
 impl<P> Handshake<P> {
-    /// Checks the handshake of `request`, which came from `peer`.
-    pub(crate) fn read<B: Body>(request: &Request<B>, peer: SocketAddr, slot: Slot<P>) -> Self {
+    /// Checks the handshake of `request`, which came from `peer`; `header` says whose `Authorization` is.
+    pub(crate) fn read<B: Body>(
+        request: &Request<B>,
+        peer: SocketAddr,
+        header: AuthorizationHeader,
+        slot: Slot<P>,
+    ) -> Self {
         let headers = request.headers();
         let protocols = Protocols::read(headers);
         let text = |value: Option<&HeaderValue>| {
@@ -124,7 +126,7 @@ impl<P> Handshake<P> {
         };
         let offer = Offer {
             peer,
-            credential: bearer(headers).map(|token| Secret(token.to_owned())).or_else(|| protocols.credential.clone()),
+            credentials: in_headers(headers, header),
             request_id: text(headers.get("x-actor-request-id")),
             user_agent: text(headers.get(header::USER_AGENT)),
             origin: text(headers.get(header::ORIGIN)),
@@ -226,7 +228,6 @@ struct Protocols {
     ours: bool,
     /// The first that is not ours; empty if it is a credential, which nothing may show.
     other: Option<String>,
-    credential: Option<Secret>,
 }
 
 impl Protocols {
@@ -236,8 +237,7 @@ impl Protocols {
         for name in lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
             if name == SUBPROTOCOL {
                 protocols.ours = true;
-            } else if let Some(token) = name.strip_prefix(CREDENTIAL_PREFIX) {
-                protocols.credential.get_or_insert_with(|| Secret(token.to_owned()));
+            } else if in_subprotocol(name).is_some() {
                 protocols.other.get_or_insert_default();
             } else if protocols.other.as_deref().is_none_or(str::is_empty) {
                 protocols.other = Some(clip(name));

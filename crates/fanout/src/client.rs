@@ -6,7 +6,7 @@ use standpipe_connections::{Connection, Way};
 use standpipe_ledger::Tally;
 use standpipe_liveness::Bucket;
 use standpipe_protocol::{ErrorCode, GapReason, OnGap, Record, Refusal};
-use standpipe_selection::{Entry, Subscription, Subscriptions};
+use standpipe_selection::{Entry, Grant, Subscription, Subscriptions};
 use tokio::time::Instant;
 
 use crate::{
@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Invariant: everything that matches up to its position was offered to its connection, or told, or will be told as a gap.
 pub(crate) struct Client {
     pub(crate) connection: Arc<Connection>,
+    /// What it may see. Its subscriptions select nothing else.
+    pub(crate) grant: Arc<Grant>,
     /// Each with its place in the shard's index.
     pub(crate) subscriptions: Subscriptions<Entry>,
     conflation: Conflation,
@@ -108,12 +110,14 @@ impl Reading {
 impl Client {
     pub(crate) fn new(
         connection: Arc<Connection>,
+        grant: Arc<Grant>,
         max_subscriptions: usize,
         on_gap: OnGap,
         heartbeat_at: Instant,
     ) -> Self {
         Self {
             connection,
+            grant,
             subscriptions: Subscriptions::new(max_subscriptions),
             conflation: Conflation::Never,
             on_gap,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use standpipe_connections::Signal;
 use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal};
+use standpipe_selection::Grant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -98,8 +99,8 @@ impl Fanout {
     ///
     /// # Errors
     /// `FUTURE_CURSOR`, or `HISTORY_EXPIRED` if `on_gap` is `fail`.
-    pub fn check(&self, after: &After, on_gap: OnGap) -> Result<(), Refusal> {
-        resume::start(after, on_gap, &*self.log, None).map(drop)
+    pub fn check(&self, after: &After, on_gap: OnGap, grant: &Grant) -> Result<(), Refusal> {
+        resume::start(after, on_gap, grant, &*self.log, None).map(drop)
     }
 
     /// Tells all shards, and so all clients, of a source.

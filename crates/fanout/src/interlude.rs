@@ -43,6 +43,27 @@ pub(crate) struct Snapshot {
 }
 
 impl Interlude {
+    /// The subscriptions that it shows.
+    pub(crate) fn subscriptions(&self) -> &Subscriptions {
+        match self {
+            Self::Replay(replay) => &replay.subscriptions,
+            Self::Snapshot(snapshot) => &snapshot.subscriptions,
+        }
+    }
+
+    /// A subscription is shown too, or, where it is already, with this filter from here on.
+    pub(crate) fn put(&mut self, subscription: Subscription) {
+        let subscriptions = match self {
+            Self::Replay(replay) => {
+                replay.reading.plan = None;
+                &mut replay.subscriptions
+            }
+            Self::Snapshot(snapshot) => &mut snapshot.subscriptions,
+        };
+        // Without a bound nothing is refused.
+        let _ = subscriptions.put(subscription, ());
+    }
+
     /// Something was unsubscribed: it is not shown any more.
     pub(crate) fn forget(&mut self, pattern: &Pattern, params: &Params) {
         match self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use standpipe_connections::{Connection, Ended};
 use standpipe_protocol::{After, ConnectionId, OnGap, SourceState};
-use standpipe_selection::{Params, Pattern, Selection};
+use standpipe_selection::{Grant, Params, Pattern, Selection};
 use tokio::sync::oneshot;
 
 use crate::report::{Description, Report};
@@ -39,6 +39,8 @@ pub enum ToShard {
 pub struct Open {
     /// The connection.
     pub connection: Arc<Connection>,
+    /// What its client may see.
+    pub grant: Arc<Grant>,
     /// What the URL selects.
     pub selection: Option<Selection>,
     /// Where delivery begins.
@@ -47,7 +49,7 @@ pub struct Open {
     pub on_gap: OnGap,
 }
 
-/// A command that changes what a client gets.
+/// A command that changes what a client gets, or may get.
 pub enum Request {
     /// Adds subscriptions, or replaces those of the same (pattern, params).
     Subscribe {
@@ -66,6 +68,13 @@ pub enum Request {
         patterns: Vec<Pattern>,
         /// With which params.
         params: Params,
+    },
+    /// The connection lives by another credential from here on.
+    Refresh {
+        /// Repeated in the answer.
+        id: Option<String>,
+        /// What its client may see now.
+        grant: Arc<Grant>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Where delivery begins: the cursor rule for `after`. Pure.
 
 use standpipe_protocol::{After, Cursor, ErrorCode, Gap, GapReason, OnGap, Refusal};
+use standpipe_selection::Grant;
 
 use tokio::time::Instant;
 
@@ -15,11 +16,18 @@ pub(crate) struct Start {
     pub(crate) gap: Option<Gap>,
 }
 
-/// Resolves `after` against the log as it is now. Of the log, what came before `reach` is not for this client.
+/// Resolves `after` against the log as it is now. Of the log, what came before `reach` is not for this client; an event
+/// that `grant` does not show is not found by its id.
 ///
 /// # Errors
 /// `FUTURE_CURSOR` if it is ahead of this log; `HISTORY_EXPIRED` if something is missing and `on_gap` is `fail`.
-pub(crate) fn start(after: &After, on_gap: OnGap, log: &dyn Log, reach: Option<Instant>) -> Result<Start, Refusal> {
+pub(crate) fn start(
+    after: &After,
+    on_gap: OnGap,
+    grant: &Grant,
+    log: &dyn Log,
+    reach: Option<Instant>,
+) -> Result<Start, Refusal> {
     let bounds = log.bounds();
     let floor = reach.map_or(bounds.floor, |reach| log.since(reach).max(bounds.floor));
     let from_floor = Start { cursor: floor - 1, gap: None };
@@ -33,7 +41,7 @@ pub(crate) fn start(after: &After, on_gap: OnGap, log: &dyn Log, reach: Option<I
         }
         Some(*seq)
     } else {
-        id.as_deref().and_then(|id| log.find(id))
+        id.as_deref().and_then(|id| log.find(id)).filter(|seq| is_shown(*seq, grant, log))
     };
     let gap = match place {
         Some(cursor) if cursor + 1 >= floor => return Ok(Start { cursor, gap: None }),
@@ -56,6 +64,20 @@ pub(crate) fn start(after: &After, on_gap: OnGap, log: &dyn Log, reach: Option<I
                 .hint("after=earliest begins with what is held; on_gap=continue tells the gap and goes on"))
         }
     }
+}
+
+/// The id of the event at this place, for the cursor of a client with this grant: nothing of what it may not see.
+pub(crate) fn id_at(seq: u64, grant: &Grant, log: &dyn Log) -> Option<Box<str>> {
+    if is_shown(seq, grant, log) { log.id_at(seq) } else { None }
+}
+
+fn is_shown(seq: u64, grant: &Grant, log: &dyn Log) -> bool {
+    if grant.shows_everything() {
+        return true;
+    }
+    let mut found = Vec::new();
+    let Some(before) = seq.checked_sub(1) else { return false };
+    log.read(None, before, seq, 1, &mut found).is_ok() && found.iter().all(|record| grant.shows(record.view()))
 }
 
 #[cfg(test)]
@@ -83,12 +105,19 @@ mod tests {
             (at(7, 6, None), 61, 6, None),
         ] {
             let reach = Some(begun + Duration::from_secs(reach));
-            let started = start(&after, OnGap::Continue, &log, reach);
+            let started = start(&after, OnGap::Continue, &Grant::everything(), &log, reach);
             assert_eq!(started, Ok(Start { cursor, gap: gap.clone() }), "{after}");
-            assert_eq!(start(&after, OnGap::Fail, &log, reach).is_err(), gap.is_some(), "{after}");
+            assert_eq!(
+                start(&after, OnGap::Fail, &Grant::everything(), &log, reach).is_err(),
+                gap.is_some(),
+                "{after}"
+            );
         }
         let nothing = Some(begun + Duration::from_secs(61));
-        assert_eq!(start(&After::Earliest, OnGap::Continue, &log, nothing), Ok(Start { cursor: 6, gap: None }));
+        assert_eq!(
+            start(&After::Earliest, OnGap::Continue, &Grant::everything(), &log, nothing),
+            Ok(Start { cursor: 6, gap: None })
+        );
     }
 
     fn log() -> Ring {
@@ -128,10 +157,17 @@ mod tests {
             (at(8, 99, Some("id1")), 2, Some(changed.clone())),
             (at(8, 4, None), 2, Some(changed)),
         ] {
-            assert_eq!(start(&after, OnGap::Continue, &log(), None), Ok(Start { cursor, gap: gap.clone() }), "{after}");
-            let strict = start(&after, OnGap::Fail, &log(), None);
+            assert_eq!(
+                start(&after, OnGap::Continue, &Grant::everything(), &log(), None),
+                Ok(Start { cursor, gap: gap.clone() }),
+                "{after}"
+            );
+            let strict = start(&after, OnGap::Fail, &Grant::everything(), &log(), None);
             assert_eq!(strict.map_err(|r| r.code).is_err(), gap.is_some(), "{after}");
         }
-        assert_eq!(start(&at(7, 6, None), OnGap::Continue, &log(), None).unwrap_err().code, ErrorCode::FutureCursor);
+        assert_eq!(
+            start(&at(7, 6, None), OnGap::Continue, &Grant::everything(), &log(), None).unwrap_err().code,
+            ErrorCode::FutureCursor
+        );
     }
 }

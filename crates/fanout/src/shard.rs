@@ -6,6 +6,7 @@
 
 mod describe;
 mod feed;
+mod refresh;
 mod relieve;
 mod ride;
 mod subscribe;
@@ -34,7 +35,7 @@ use crate::{
     convoy::Convoy,
     mailbox::{Open, Request, SourceNews, ToShard},
     report::Counters,
-    snapshot,
+    resume, snapshot,
 };
 
 /// Messages handled in one turn.
@@ -195,6 +196,7 @@ impl Shard {
                             self.refuse(slot, &refusal.answering(id.as_deref()), now);
                         }
                     }
+                    Request::Refresh { id, grant } => self.refresh(slot, id.as_deref(), grant, now),
                 }
             }
             ToShard::Closed { connection, ended } => self.close(connection, ended.progress),
@@ -212,18 +214,18 @@ impl Shard {
     }
 
     fn open(&mut self, open: Open, now: Instant) {
-        let Open { connection, selection, after, on_gap } = open;
+        let Open { connection, grant, selection, after, on_gap } = open;
         let config = connection.config();
         let heartbeat_at = now + connection.heartbeat_interval();
         let welcome = connection.welcome(self.log.bounds().head);
         connection.tell(&Message::Welcome(welcome), Mark::Control, now);
-        let client = Client::new(Arc::clone(&connection), config.max_subscriptions, on_gap, heartbeat_at);
+        let client = Client::new(Arc::clone(&connection), grant, config.max_subscriptions, on_gap, heartbeat_at);
         let slot = self.clients.insert(client);
         self.slots.insert(connection.id(), slot);
         if let Some(selection) = selection
             && let Err(refusal) = self.subscribe(slot, None, &selection, after.as_ref(), now)
         {
-            connection.close(Closing::refused(CloseReason::BadRequest, refusal));
+            connection.close(Closing::refused(CloseReason::of_refusal(refusal.code), refusal));
         }
     }
 
@@ -273,7 +275,8 @@ impl Shard {
             let tellable = matches!(client.mode, Mode::Push | Mode::Pull(_)) && client.connection.has_room();
             if tellable {
                 let seq = client.position(self.cursor);
-                let cursor = Cursor { epoch: self.log.epoch(), seq, id: self.log.id_at(seq) };
+                let id = resume::id_at(seq, &client.grant, &*self.log);
+                let cursor = Cursor { epoch: self.log.epoch(), seq, id };
                 client.connection.tell(&Message::Heartbeat { cursor, ts }, Mark::Heartbeat(seq), now);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ErrorCode;
+
 /// What a client does after the close. The ranges of the codes say the same to those who see only the code:
 /// 4000–4099 never, 4100–4199 backoff, 4200–4299 now (or renew).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -93,6 +95,21 @@ close_reasons! {
     PongTimeout = 4201 "PONG_TIMEOUT" Now;
     /// The credential expired while connected.
     TokenExpired = 4203 "TOKEN_EXPIRED" Renew;
+}
+
+impl CloseReason {
+    /// The end of a connection that was opened for nothing but to be told this refusal.
+    pub fn of_refusal(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::Unauthorized => Self::Unauthorized,
+            ErrorCode::TokenExpired => Self::TokenExpired,
+            ErrorCode::Forbidden => Self::Forbidden,
+            ErrorCode::OverCapacity => Self::OverCapacity,
+            ErrorCode::RateLimited => Self::RateLimited,
+            ErrorCode::Draining => Self::Restart,
+            _ => Self::BadRequest,
+        }
+    }
 }
 
 impl Verdict {

@@ -17,6 +17,9 @@ pub enum Message<'a> {
         id: Option<&'a str>,
         /// All current patterns of the connection.
         topics: Vec<&'a str>,
+        /// Of the patterns that were asked for, those of which the credential allows a part: it is among `topics`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        narrowed: Vec<&'a str>,
         /// The exact boundary.
         seq: u64,
     },
@@ -27,6 +30,22 @@ pub enum Message<'a> {
         id: Option<&'a str>,
         /// All current patterns of the connection.
         topics: Vec<&'a str>,
+        /// The exact boundary.
+        seq: u64,
+    },
+    /// The answer to `refresh`: the connection lives by the new credential.
+    Refreshed {
+        /// The id of the command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// When the new credential ends, milliseconds since 1970-01-01 UTC; absent if it does not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<u64>,
+        /// All current patterns of the connection.
+        topics: Vec<&'a str>,
+        /// The patterns that ended, or of which only a part goes on, because the new credential does not allow them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<&'a str>,
         /// The exact boundary.
         seq: u64,
     },
@@ -113,6 +132,9 @@ pub struct Welcome {
     pub overflow: Overflow,
     /// Silence for much longer than this means that the connection is dead.
     pub heartbeat_interval_ms: u64,
+    /// When the client's credential ends, milliseconds since 1970-01-01 UTC; absent if it does not, or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
     /// What the client may use.
     pub limits: Limits,
 }

@@ -61,6 +61,8 @@ error_codes! {
     NotAvailable => "NOT_AVAILABLE", 400;
     /// The credential is missing or not accepted.
     Unauthorized => "UNAUTHORIZED", 401;
+    /// The credential has expired; a new one is needed.
+    TokenExpired => "TOKEN_EXPIRED", 401;
     /// The credential does not allow it.
     Forbidden => "FORBIDDEN", 403;
     /// There is nothing of that name.

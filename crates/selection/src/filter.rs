@@ -98,6 +98,15 @@ impl Filter {
         Ok(draft.finish(root))
     }
 
+    /// The filter for which this one and `other` have to hold.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut paths = self.paths.clone();
+        let places: Vec<u32> = other.paths.iter().map(|path| place(&mut paths, path)).collect();
+        let root = Node::all(vec![self.root.clone(), other.root.with_places(&places)]);
+        Self { root, paths, alone: OnceBox::new() }
+    }
+
     /// Whether it selects `event`.
     ///
     /// Reads the payload once. Where many filters look at one event, an [`crate::Index`] reads it once for all.
@@ -166,6 +175,21 @@ impl Node {
         single(flat).unwrap_or_else(|flat| Self::Any(flat.into()))
     }
 
+    /// The same, where the fields have other places: `places` has the new one of each.
+    fn with_places(&self, places: &[u32]) -> Self {
+        let all = |nodes: &[Self]| nodes.iter().map(|node| node.with_places(places)).collect();
+        match self {
+            Self::All(nodes) => Self::All(all(nodes)),
+            Self::Any(nodes) => Self::Any(all(nodes)),
+            Self::Not(node) => Self::Not(Box::new(node.with_places(places))),
+            Self::Field(place, test) => {
+                // Invariant: every field of a filter has a place.
+                let place = places.get(*place as usize).copied().unwrap_or(u32::MAX);
+                Self::Field(place, test.clone())
+            }
+        }
+    }
+
     /// Whether it holds for the event in which `found` was found.
     pub(crate) fn holds(&self, found: &Found<'_>, slots: &[Slot]) -> bool {
         match self {
@@ -178,6 +202,16 @@ impl Node {
             }
         }
     }
+}
+
+/// The place of `path`, which is added if it has none.
+fn place(paths: &mut Paths, path: &Path) -> u32 {
+    let known = paths.iter().position(|known| known == path);
+    let place = known.unwrap_or_else(|| {
+        paths.push(path.clone());
+        paths.len() - 1
+    });
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 /// The only node, or all of them back.

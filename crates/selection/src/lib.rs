@@ -34,7 +34,7 @@ mod wording;
 
 pub use bounds::Bounds;
 pub use filter::Filter;
-pub use grant::Grant;
+pub use grant::{Grant, Granted, Wider};
 pub use index::{Entry, Index};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_STEPS};
 pub use pattern::Pattern;

@@ -82,6 +82,41 @@ impl Pattern {
         }
         found.next().is_none()
     }
+
+    /// The pattern of exactly the topics that both select; nothing if there is none.
+    ///
+    /// There always is one pattern for them, because each token is decided alone and `>` can only stand at the end.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let (mut ours, mut theirs) = (self.tokens(), other.tokens());
+        let mut common: Vec<&str> = Vec::new();
+        loop {
+            match (ours.next(), theirs.next()) {
+                // Whatever the other one says of the rest, of which there is some.
+                (Some(">"), Some(token)) => {
+                    common.push(token);
+                    common.extend(theirs);
+                    break;
+                }
+                (Some(token), Some(">")) => {
+                    common.push(token);
+                    common.extend(ours);
+                    break;
+                }
+                (Some("*"), Some(token)) | (Some(token), Some("*")) => common.push(token),
+                (Some(token), Some(same)) if token == same => common.push(token),
+                (None, None) => break,
+                _ => return None,
+            }
+        }
+        let text = common.join(".");
+        // A wildcard stands for at least as many bytes as it takes: what is longer than a topic selects none.
+        (text.len() <= MAX_TOPIC_BYTES).then(|| Self(text.into()))
+    }
+
+    /// Whether it selects every topic that `other` selects.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.intersection(other).as_ref() == Some(other)
+    }
 }
 
 fn check_token(pattern: &str, token: &str) -> Result<(), Refusal> {
@@ -136,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::arbitrary::patterns;
 
     #[test]
     fn wildcards_stand_for_whole_tokens() {
@@ -166,6 +202,58 @@ mod tests {
         fn every_topic_is_its_own_exact_pattern(text in "[a-c~/]{1,3}(\\.[a-c]{1,2}){0,4}") {
             let (pattern, topic) = (Pattern::new(&text).unwrap(), Topic::new(&text).unwrap());
             prop_assert!(pattern.is_exact() && pattern.matches(&topic));
+        }
+    }
+
+    #[test]
+    fn two_patterns_have_one_pattern_in_common_or_nothing() {
+        for (one, other, common) in [
+            ("a", "a", Some("a")),
+            ("a", "b", None),
+            ("*", ">", Some("*")),
+            ("a.*", "*.b", Some("a.b")),
+            ("a.>", "a", None),
+            ("a.>", "*.*", Some("a.*")),
+            ("a.>", "*.b.>", Some("a.b.>")),
+            ("a.>", "*.>", Some("a.>")),
+            ("a.*.>", "a.b", None),
+            (">", "*.>", Some("*.>")),
+        ] {
+            let (one, other) = (Pattern::new(one).unwrap(), Pattern::new(other).unwrap());
+            let common = common.map(|text| Pattern::new(text).unwrap());
+            assert_eq!(one.intersection(&other), common, "{one} and {other}");
+            assert_eq!(other.intersection(&one), common, "{other} and {one}");
+        }
+        let long = |text: &str| Pattern::new(&text.replace('x', &"x".repeat(200))).unwrap();
+        assert_eq!(long("x.*").intersection(&long("*.x")), None, "no topic is as long");
+    }
+
+    /// All topics of up to four tokens of `a`, `b`, `c`, and a token that no pattern here names.
+    fn all_topics() -> Vec<Topic> {
+        let mut texts = vec![String::new()];
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            let longer = |text: &String| ["a", "b", "c", "z"].map(|token| format!("{text}.{token}"));
+            texts = texts.iter().flat_map(longer).collect();
+            all.extend(texts.iter().map(|text| Topic::new(text.trim_start_matches('.')).unwrap()));
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn what_two_patterns_have_in_common_is_what_both_select(one in patterns(), other in patterns()) {
+            let (one, other) = (Pattern::new(&one).unwrap(), Pattern::new(&other).unwrap());
+            let common = one.intersection(&other);
+            let (mut is_covered, mut is_any) = (true, false);
+            for topic in all_topics() {
+                let both = one.matches(&topic) && other.matches(&topic);
+                prop_assert_eq!(common.as_ref().is_some_and(|common| common.matches(&topic)), both, "{}", topic);
+                is_covered &= one.matches(&topic) || !other.matches(&topic);
+                is_any |= both;
+            }
+            prop_assert_eq!(common.is_some(), is_any);
+            prop_assert_eq!(one.covers(&other), is_covered, "{} covers {}", one, other);
         }
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use standpipe_protocol::{ErrorCode, Refusal, Subscribe};
 
 use crate::{
-    Bounds, Filter, Options, Params, Pattern, Subscription,
+    Bounds, Filter, Options, Params, Pattern,
     wording::{bound, clip},
 };
 
-/// Topics, params and a filter, as one command or one URL names them. Each pattern becomes a [`Subscription`].
+/// Topics, params and a filter, as one command or one URL names them. What of it is granted is decided by
+/// [`crate::Grant::subscriptions`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Each once, in the order in which they were named; at least one.
@@ -37,16 +38,6 @@ impl Selection {
             Ok(Self { patterns, params: command.params.clone(), filter, options })
         };
         read().map_err(|refusal: Refusal| refusal.answering(command.id.as_deref()))
-    }
-
-    /// One subscription for each pattern. They share the filter.
-    pub fn subscriptions(&self) -> impl Iterator<Item = Subscription> {
-        self.patterns.iter().map(|pattern| Subscription {
-            pattern: pattern.clone(),
-            params: self.params.clone(),
-            filter: self.filter.clone(),
-            options: self.options,
-        })
     }
 }
 

@@ -32,8 +32,10 @@ pub struct Subscription {
     pub pattern: Pattern,
     /// With the pattern the key of a subscription.
     pub params: Params,
-    /// Without one, all events of the topics.
+    /// What the client asked for, and what its grant asks for besides. Without one, all events of the topics.
     pub filter: Option<Arc<Filter>>,
+    /// Of it, what the client asked for.
+    pub asked: Option<Arc<Filter>>,
     /// How they are delivered.
     pub options: Options,
 }
@@ -163,6 +165,7 @@ mod tests {
         Subscription {
             pattern: Pattern::new(pattern).unwrap(),
             params: Params::new(),
+            asked: filter.clone(),
             filter,
             options: Options::default(),
         }

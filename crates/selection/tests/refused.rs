@@ -199,6 +199,7 @@ fn one_subscription_too_many_is_refused_with_a_hint() {
         pattern: Pattern::new(topic).unwrap(),
         params: Params::new(),
         filter: None,
+        asked: None,
         options: Options::default(),
     };
     subscriptions.put(subscription("a"), ()).unwrap();

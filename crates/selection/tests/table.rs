@@ -66,8 +66,13 @@ fn selects(filter: &Arc<Filter>, data: &str) -> Vec<bool> {
     let mut audience = vec![99];
     index.audience(event, &mut audience);
     let mut subscriptions = Subscriptions::new(1);
-    let subscription =
-        Subscription { pattern, params: Params::new(), filter: Some(filter.clone()), options: Options::default() };
+    let subscription = Subscription {
+        pattern,
+        params: Params::new(),
+        filter: Some(filter.clone()),
+        asked: None,
+        options: Options::default(),
+    };
     subscriptions.put(subscription, ()).unwrap();
     vec![filter.matches(event), audience == [7], subscriptions.matches(event)]
 }

@@ -34,6 +34,12 @@ pub enum Command {
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<SocketAddr>,
     },
+    /// Make a key for a client, and the entry for the configuration
+    Key {
+        /// What the key is called there
+        #[arg(long, default_value = "client")]
+        name: String,
+    },
     /// Print the events of a server as they come; reconnect and resume
     Tail(Box<crate::tail::Tail>),
 }

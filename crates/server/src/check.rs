@@ -27,7 +27,7 @@ pub fn report(file: &Path, problems: &Problems) -> String {
 }
 
 fn summary(file: &Path, settings: &Settings) -> String {
-    let Settings { server, log, snapshot, client, limits, drain, sources, .. } = settings;
+    let Settings { server, log, snapshot, client, limits, drain, auth, sources, .. } = settings;
     let mut out = format!("{}: valid\n", file.display());
     let mut line = |name: &str, text: String| {
         // Writing to a string cannot fail.
@@ -50,6 +50,7 @@ fn summary(file: &Path, settings: &Settings) -> String {
         ),
     );
     line("queues", format!("up to {} in all that the log does not hold", size(client.max_queue_bytes_total)));
+    line("auth", auth.summary());
     let (ping, patience) = (show_duration(client.each.ping_interval), show_duration(client.each.pong_timeout));
     line("liveness", format!("a ping every {ping}, gone after {patience} without a receipt"));
     line("memory", format!("{} for log, queues and snapshots; {} threads", size(server.memory), server.workers));
@@ -108,6 +109,7 @@ mod tests {
               snapshot  up to 100000 keys, 64MiB
               clients   up to 15000, of each 128 subscriptions and 1MB waiting
               queues    up to 128MiB in all that the log does not hold
+              auth      nobody is asked for a credential
               liveness  a ping every 25s, gone after 20s without a receipt
               memory    512MiB for log, queues and snapshots; 2 threads
               drain     clients are sent away over 8s, the end after 14s

@@ -5,10 +5,12 @@
 
 pub mod args;
 mod audit;
+mod auth;
 pub mod check;
 pub mod config;
 pub mod demo;
 mod descriptors;
+pub mod key;
 mod metrics;
 mod panics;
 mod service;

@@ -5,7 +5,7 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 use clap::Parser as _;
 use standpipe_server::{
     args::{Args, Command},
-    check, config, demo, tail, telemetry, wiring,
+    check, config, demo, key, tail, telemetry, wiring,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check_only(&config),
         Command::Demo { listen } => show(listen),
+        Command::Key { name } => make_key(&name),
         Command::Tail(args) => with_runtime(1, tail::run(*args)),
     };
     ended.unwrap_or_else(|error| {
@@ -52,6 +53,12 @@ fn check_only(file: &std::path::Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(BAD_CONFIGURATION))
         }
     }
+}
+
+/// `standpipe key`: says a new key, once.
+fn make_key(name: &str) -> anyhow::Result<ExitCode> {
+    std::io::stdout().write_all(key::make(name)?.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `standpipe demo`: the same server, with an exchange of its own.

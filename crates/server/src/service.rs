@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use standpipe_connections::{Closing, clock::unix_ms};
-use standpipe_entry::{Counts, Guests, Pass, Place, Published, Readiness, Service, Upgrade};
+use standpipe_entry::{Auth, Counts, Guests, Pass, Place, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
 use standpipe_selection::Query;
-use standpipe_upstream::{self as upstream, Upstream};
+use standpipe_upstream::{self as upstream, Topics, Upstream};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +43,12 @@ impl Standpipe {
 impl Service for Standpipe {
     type Permit = Place;
 
-    fn check(&self, query: &Query) -> Result<(), Refusal> {
-        self.sessions.check(query)
+    fn auth(&self) -> &Auth {
+        &self.sessions.auth
+    }
+
+    fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal> {
+        self.sessions.check(query, pass)
     }
 
     fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {
@@ -135,17 +139,26 @@ impl Service for Standpipe {
         Ok(())
     }
 
+    async fn close_all(&self, subject: &str) -> usize {
+        let all = self.sessions.registry.all();
+        let theirs = all.iter().filter(|connection| connection.identity().subject.as_deref() == Some(subject));
+        let open = theirs.filter(|connection| !connection.is_closing());
+        open.map(|connection| connection.close(Closing::now(CloseReason::Kicked))).count()
+    }
+
     async fn sources(&self) -> Json {
         json(&serde_json::json!({ "now": unix_ms(), "sources": self.upstream.statuses() }))
     }
 
-    async fn publish(&self, source: Option<&str>, _: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
+    async fn publish(&self, source: Option<&str>, pass: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
         if self.draining.is_cancelled() {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events")
                 .hint("publish again, to the one that answers next"));
         }
         let push = self.upstream.push(source)?;
-        Ok(push.publish_all(inputs).await.into_iter().map(answer).collect())
+        let grant = Arc::clone(&pass.grant);
+        let topics = Topics::Some(Arc::new(move |topic| grant.publishes(topic)));
+        Ok(push.publish_all(inputs, &topics).await.into_iter().map(answer).collect())
     }
 
     async fn drain(&self) {

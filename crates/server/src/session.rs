@@ -3,10 +3,12 @@
 use std::{collections::HashMap, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Registry, clock::unix_ms};
-use standpipe_entry::{Admitted, Pass, Upgrade};
+use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms};
+use standpipe_entry::{Admitted, Auth, Pass, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
-use standpipe_protocol::{CloseReason, Command, Confirm, ConnectionId, ErrorCode, Overflow, Refusal, ResumeToken};
+use standpipe_protocol::{
+    CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Refusal, ResumeToken, command::Secret,
+};
 use standpipe_selection::{Bounds, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -17,12 +19,14 @@ pub(crate) struct Sessions {
     pub(crate) registry: Arc<Registry>,
     /// Where their events come from.
     pub(crate) fanout: Fanout,
+    /// How their clients prove who they are.
+    pub(crate) auth: Arc<Auth>,
     /// What they live by.
     pub(crate) config: Arc<standpipe_connections::Config>,
     /// What those live by whose credential names a plan. Who names another was not let in.
     pub(crate) plans: HashMap<Arc<str>, Arc<standpipe_connections::Config>>,
     /// What they may select.
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: Arc<Bounds>,
     /// The least proof of receipt.
     pub(crate) confirm: Confirm,
     /// What happens to those that do not keep up and did not choose.
@@ -30,19 +34,21 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Whether a connection can begin as a URL asks for.
+    /// Whether a connection of whoever holds `pass` can begin as a URL asks for.
     ///
     /// # Errors
-    /// `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
-    pub(crate) fn check(&self, query: &Query) -> Result<(), Refusal> {
-        let (asked, max) = (query.selection.as_ref().map_or(0, |s| s.patterns.len()), self.bounds.max_subscriptions);
+    /// `FORBIDDEN` for topics that are not granted; `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
+    pub(crate) fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal> {
+        let max = self.bounds.max_subscriptions;
+        let granted = query.selection.as_ref().map(|selection| pass.grant.subscriptions(selection)).transpose()?;
+        let asked = granted.map_or(0, |granted| granted.subscriptions.len());
         if asked > max {
             let message = format!("`topics` names {asked}, a connection has at most {max} subscriptions");
             let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
             return Err(refusal.hint("a pattern such as `trades.*` selects many"));
         }
         match &query.after {
-            Some(after) => self.fanout.check(after, query.on_gap),
+            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant),
             None => Ok(()),
         }
     }
@@ -67,42 +73,47 @@ impl Sessions {
     async fn begin<P>(&self, upgrade: Upgrade<P>) -> Option<Session<P>> {
         let Upgrade { stream, early, admitted } = upgrade;
         let Admitted { permit, peer, query, pass, .. } = admitted;
-        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass, query.as_ref().ok())?;
+        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass.identity, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
         match query {
             Ok(query) => {
                 let Query { selection, after, on_gap, .. } = query;
-                let open = Open { connection: Arc::clone(&connection), selection, after, on_gap };
+                let open = Open { connection: Arc::clone(&connection), grant: pass.grant, selection, after, on_gap };
                 if shard.send(ToShard::Open(Box::new(open))).await.is_err() {
                     connection.close(Closing::now(CloseReason::Restart));
                 }
             }
-            Err(refusal) => connection.close(Closing::refused(reason_for(&refusal), refusal)),
+            Err(refusal) => connection.close(Closing::refused(CloseReason::of_refusal(refusal.code), refusal)),
         }
-        let commands = ToShards { mailbox: shard.clone(), bounds: self.bounds };
+        let commands =
+            ToShards { mailbox: shard.clone(), auth: Arc::clone(&self.auth), bounds: Arc::clone(&self.bounds) };
         let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands));
         Some(Session { life, connection, shard, permit })
     }
 
-    fn open(&self, peer: SocketAddr, pass: Pass, query: Option<&Query>) -> Option<(Arc<Connection>, Mailbox)> {
+    fn open(
+        &self,
+        peer: SocketAddr,
+        identity: Arc<Identity>,
+        query: Option<&Query>,
+    ) -> Option<(Arc<Connection>, Mailbox)> {
         let id = ConnectionId(random()?);
         let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
         let mailbox = self.fanout.shard(id)?.clone();
-        let plan = pass.identity.plan.as_ref().and_then(|plan| self.plans.get(plan));
+        let plan = identity.plan.as_ref().and_then(|plan| self.plans.get(plan));
         let config = Arc::clone(plan.unwrap_or(&self.config));
         let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
         let opening = Opening {
             id,
             resume,
             peer,
-            identity: pass.identity,
             since: unix_ms(),
             epoch: self.fanout.epoch(),
             // The server's minimum wins.
             confirm: if self.confirm == Confirm::Ack { Confirm::Ack } else { wanted },
             overflow: query.and_then(|query| query.overflow).unwrap_or(self.overflow),
         };
-        let connection = Connection::new(opening, config, Arc::clone(&mailbox.signal));
+        let connection = Connection::new(opening, identity, config, Arc::clone(&mailbox.signal));
         Some((Arc::new(connection), mailbox))
     }
 }
@@ -129,13 +140,14 @@ async fn tell_end(connection: Arc<Connection>, ended: Ended, shard: mpsc::Sender
 /// The way of a client's commands to its shard.
 struct ToShards {
     mailbox: mpsc::Sender<ToShard>,
-    bounds: Bounds,
+    auth: Arc<Auth>,
+    bounds: Arc<Bounds>,
 }
 
 impl Commands for ToShards {
     type Request = ToShard;
 
-    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<ToShard, Refusal> {
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Prepared<ToShard>, Refusal> {
         let request = match command {
             Command::Subscribe(subscribe) => {
                 let selection = Selection::from_command(&subscribe, &self.bounds)?;
@@ -146,8 +158,13 @@ impl Commands for ToShards {
                     .map_err(|refusal| refusal.answering(unsubscribe.id.as_deref()))?;
                 Request::Unsubscribe { id: unsubscribe.id, patterns, params: unsubscribe.params }
             }
-            Command::Refresh { id, .. } => {
-                return Err(unavailable("`refresh`: this server asks for no credential").answering(id.as_deref()));
+            Command::Refresh { id, access_token } => {
+                return Ok(Prepared::Later(Box::pin(refresh(
+                    Arc::clone(&self.auth),
+                    Arc::clone(connection),
+                    id,
+                    access_token,
+                ))));
             }
             Command::Publish(publish) => {
                 return Err(unavailable("`publish`: this server takes no events from WebSocket clients")
@@ -158,7 +175,7 @@ impl Commands for ToShards {
             Command::Ping { id } => return Err(unavailable("`ping`").answering(id.as_deref())),
             Command::Ack { .. } => return Err(unavailable("`ack`")),
         };
-        Ok(ToShard::Command { connection: connection.id(), request })
+        Ok(Prepared::Now(ToShard::Command { connection: connection.id(), request }))
     }
 
     fn mailbox(&self) -> &mpsc::Sender<ToShard> {
@@ -166,20 +183,21 @@ impl Commands for ToShards {
     }
 }
 
-fn unavailable(what: &str) -> Refusal {
-    Refusal::new(ErrorCode::NotAvailable, what)
+/// Renews a connection in place.
+async fn refresh(
+    auth: Arc<Auth>,
+    connection: Arc<Connection>,
+    id: Option<String>,
+    credential: Secret,
+) -> Result<ToShard, Refusal> {
+    let renewed = auth.renew(&connection.identity(), credential).await;
+    let Pass { identity, grant } = renewed.map_err(|refusal| refusal.answering(id.as_deref()))?;
+    connection.renew(identity);
+    Ok(ToShard::Command { connection: connection.id(), request: Request::Refresh { id, grant } })
 }
 
-/// The end of a connection whose URL was refused.
-fn reason_for(refusal: &Refusal) -> CloseReason {
-    match refusal.code {
-        ErrorCode::Unauthorized => CloseReason::Unauthorized,
-        ErrorCode::Forbidden => CloseReason::Forbidden,
-        ErrorCode::OverCapacity => CloseReason::OverCapacity,
-        ErrorCode::RateLimited => CloseReason::RateLimited,
-        ErrorCode::Draining => CloseReason::Restart,
-        _ => CloseReason::BadRequest,
-    }
+fn unavailable(what: &str) -> Refusal {
+    Refusal::new(ErrorCode::NotAvailable, what)
 }
 
 /// Randomness that nobody can guess; `None`, and no connection, if the system gives none.

@@ -4,7 +4,7 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
-use standpipe_entry::Listener;
+use standpipe_entry::{Auth, Listener};
 use standpipe_fanout::{Fanout, SourceNews};
 use standpipe_liveness::DrainPlan;
 use standpipe_protocol::Epoch;
@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     audit::{self, Audit},
+    auth,
     config::Settings,
     descriptors,
     service::Standpipe,
@@ -56,9 +57,10 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     shards.spawn(tell_sources(fanout.clone(), changed));
     let upstream = Upstream::start(settings.sources.clone(), &items, &changes, &sources, &stop_sources)
         .context("start the sources")?;
+    let auth = Arc::new(auth::start(&settings.auth, &sources, &stop_sources)?);
     // The sources hold the ends that count: the log and the news end with the last of them.
     drop((items, changes));
-    let standpipe = Arc::new(assemble(&settings, &listener, fanout.clone(), upstream));
+    let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
@@ -124,15 +126,22 @@ async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Si
     }
 }
 
-fn assemble(settings: &Settings, listener: &Listener, fanout: Fanout, upstream: Upstream) -> Standpipe {
+fn assemble(
+    settings: &Settings,
+    auth: Arc<Auth>,
+    listener: &Listener,
+    fanout: Fanout,
+    upstream: Upstream,
+) -> Standpipe {
     let Settings { client, plans, limits, .. } = settings;
     Standpipe {
         sessions: Sessions {
             registry: Arc::default(),
             fanout,
+            auth,
             config: Arc::new(client.each.clone()),
             plans: plans.iter().map(|(name, plan)| (Arc::clone(name), Arc::new(plan.client.clone()))).collect(),
-            bounds: limits.bounds,
+            bounds: Arc::new(limits.bounds),
             confirm: client.confirm,
             overflow: client.overflow,
         },

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jaq_json::Val;
-use standpipe_protocol::{Event, Item, Json};
+use standpipe_protocol::{Event, Item, Json, Topic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     map::{self, Facts, Mapping},
     pulse::{Attempt, Pulse},
+    push::Topics,
     status::{Status, count},
     value::read,
 };
@@ -53,6 +54,8 @@ pub(crate) enum Outcome {
     Duplicate,
     /// It is no event, and why.
     Unmapped(String),
+    /// Its publisher may not publish to this topic, so that nothing of the input was taken.
+    Forbidden(Topic),
     /// Nobody takes events any more.
     Closed,
 }
@@ -91,13 +94,18 @@ impl Intake {
         Offered::Queued
     }
 
-    /// Maps one published input and offers its events, each with a slot for its place in the log.
-    pub(crate) async fn input(&self, json: &Json, received: i64) -> Vec<Outcome> {
+    /// Maps one published input and offers its events, each with a slot for its place in the log: all of them, or, if
+    /// its publisher may not publish to the topic of one, none.
+    pub(crate) async fn input(&self, json: &Json, received: i64, topics: &Topics) -> Vec<Outcome> {
         let events = match self.read(json, received) {
             Ok(events) if events.is_empty() => return vec![Outcome::Unmapped("the mapping gave no event".to_owned())],
             Ok(events) => events,
             Err(error) => vec![Err(error)],
         };
+        let forbidden = events.iter().flatten().find(|event| !topics.has(&event.topic));
+        if let Some(event) = forbidden {
+            return vec![Outcome::Forbidden(event.topic.clone())];
+        }
         let mut outcomes = Vec::with_capacity(events.len());
         for event in events {
             outcomes.push(match event {

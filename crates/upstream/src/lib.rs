@@ -36,6 +36,6 @@ pub use decode::{Decode, Decoding, DecodingError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, ErrorKind};
 pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};
-pub use push::{Published, Push};
+pub use push::{Published, Push, Topics};
 pub use status::{LastError, SourceChange, SourceStatus};
 pub use upstream::Upstream;

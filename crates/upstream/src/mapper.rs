@@ -31,6 +31,7 @@ use crate::{
     intake::{Intake, Offered, Outcome},
     map::{Facts, Mapping, STACK_BYTES},
     pulse::Attempt,
+    push::Topics,
 };
 
 /// How many frames may wait.
@@ -61,6 +62,8 @@ pub(crate) enum Job {
         json: Json,
         /// When, in ms since 1970.
         received: i64,
+        /// Where it may be published to.
+        topics: Topics,
         /// Where the answer goes.
         answer: oneshot::Sender<Vec<Outcome>>,
     },
@@ -141,9 +144,9 @@ impl Mapper {
                 self.frame(bytes, received, attempt).await;
                 drop(room);
             }
-            Job::Input { json, received, answer } => {
+            Job::Input { json, received, topics, answer } => {
                 // A publisher who has gone no longer wants to know, but has published.
-                let _ = answer.send(self.intake.input(&json, received).await);
+                let _ = answer.send(self.intake.input(&json, received, &topics).await);
             }
             Job::Forget => self.intake.forget(),
         }

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use standpipe_protocol::{ErrorCode, Json, Refusal};
+use standpipe_protocol::{ErrorCode, Json, Refusal, Topic};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -44,6 +44,15 @@ enum Way {
     Mapped(mpsc::Sender<Job>),
 }
 
+/// The topics to which somebody may publish.
+#[derive(Clone)]
+pub enum Topics {
+    /// All.
+    All,
+    /// Those for which this is true.
+    Some(Arc<dyn Fn(&Topic) -> bool + Send + Sync>),
+}
+
 /// What became of one output of the mapping for an input; without a mapping, of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
@@ -63,6 +72,15 @@ pub enum Published {
     Refused(Refusal),
 }
 
+impl Topics {
+    pub(crate) fn has(&self, topic: &Topic) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(has) => has(topic),
+        }
+    }
+}
+
 impl Push {
     pub(crate) fn direct(intake: Arc<Intake>, config: &PushConfig, stop: CancellationToken) -> Self {
         Self { way: Way::Direct, intake, max_input: config.max_input, patience: config.patience, stop }
@@ -77,20 +95,20 @@ impl Push {
         Self { way: Way::Mapped(jobs), ..Self::direct(intake, config, stop) }
     }
 
-    /// Publishes one input and waits, at most for the source's `patience`, until all its events are in the log.
+    /// Publishes one input, to none but these topics, and waits, at most for the source's `patience`, until all its events are in the log.
     ///
     /// One answer for each output of the mapping, at least one. Inputs that are published at the same time are taken in
     /// any order; see [`Push::publish_all`].
-    pub async fn publish(&self, input: Json) -> Vec<Published> {
-        let brought = self.bring(input).await;
+    pub async fn publish(&self, input: Json, topics: &Topics) -> Vec<Published> {
+        let brought = self.bring(input, topics).await;
         answers(brought).await
     }
 
     /// Publishes inputs one after the other, in order, without waiting for the answers in between.
-    pub async fn publish_all(&self, inputs: Vec<Json>) -> Vec<Vec<Published>> {
+    pub async fn publish_all(&self, inputs: Vec<Json>, topics: &Topics) -> Vec<Vec<Published>> {
         let mut brought = Vec::with_capacity(inputs.len());
         for input in inputs {
-            brought.push(self.bring(input).await);
+            brought.push(self.bring(input, topics).await);
         }
         let mut published = Vec::with_capacity(brought.len());
         for brought in brought {
@@ -100,7 +118,7 @@ impl Push {
     }
 
     /// Brings an input as far as order matters.
-    async fn bring(&self, input: Json) -> Brought {
+    async fn bring(&self, input: Json, topics: &Topics) -> Brought {
         let len = input.as_str().len();
         if len > self.max_input {
             let message = format!("the input has {len} bytes, at most {} are taken", self.max_input);
@@ -113,18 +131,19 @@ impl Push {
             // The end first: what waits for a queue that nobody empties any more is told so at once.
             biased;
             () = self.stop.cancelled() => Brought::Refused(closed()),
-            brought = timeout_at(until, self.hand_over(input, received, until)) => {
+            brought = timeout_at(until, self.hand_over(input, received, topics, until)) => {
                 brought.unwrap_or_else(|_| Brought::Refused(full()))
             }
         }
     }
 
-    async fn hand_over(&self, json: Json, received: i64, until: Instant) -> Brought {
+    async fn hand_over(&self, json: Json, received: i64, topics: &Topics, until: Instant) -> Brought {
         match &self.way {
-            Way::Direct => Brought::Offered(self.intake.input(&json, received).await, until),
+            Way::Direct => Brought::Offered(self.intake.input(&json, received, topics).await, until),
             Way::Mapped(jobs) => {
                 let (answer, outcomes) = oneshot::channel();
-                match jobs.send(Job::Input { json, received, answer }).await {
+                let topics = topics.clone();
+                match jobs.send(Job::Input { json, received, topics, answer }).await {
                     Ok(()) => Brought::Waiting(outcomes, until),
                     Err(_) => Brought::Refused(closed()),
                 }
@@ -170,6 +189,10 @@ async fn place(outcome: Outcome, until: Instant) -> Published {
         },
         Outcome::Duplicate => Published::Duplicate,
         Outcome::Unmapped(why) => Published::Unmapped { why },
+        Outcome::Forbidden(topic) => Published::Refused(Refusal::new(
+            ErrorCode::Forbidden,
+            format!("the credential does not allow to publish to `{topic}`"),
+        )),
         Outcome::Closed => Published::Refused(closed()),
     }
 }

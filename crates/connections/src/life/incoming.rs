@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Blocked, Commands, Life, Phase};
+use super::{Blocked, Commands, Life, Phase, Prepared};
 use crate::{Closing, Mark, clock::unix_ms, reader::Incoming};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
@@ -66,7 +66,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);
             }
             command => match self.commands.request(&self.connection, command) {
-                Ok(request) => return self.send(request),
+                Ok(Prepared::Now(request)) => return self.send(request),
+                Ok(Prepared::Later(preparation)) => {
+                    self.blocked = Some(Box::new(Blocked::Unprepared(preparation)));
+                    return;
+                }
                 Err(refusal) => refusal,
             },
         };
@@ -104,13 +108,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     }
 
     /// Sends a request to the shard, or keeps it until there is room.
-    fn send(&mut self, request: C::Request) {
+    pub(super) fn send(&mut self, request: C::Request) {
         match self.commands.mailbox().try_send(request) {
             Ok(()) => {}
             Err(TrySendError::Full(request)) => {
                 let permit = self.commands.mailbox().clone().reserve_owned();
                 let permit = Box::pin(async { permit.await.ok() });
-                self.blocked = Some(Box::new(Blocked { request, permit }));
+                self.blocked = Some(Box::new(Blocked::Unsent { request, permit }));
             }
             Err(TrySendError::Closed(_)) => self.connection.close(Closing::now(CloseReason::Restart)),
         }

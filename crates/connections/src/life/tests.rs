@@ -36,8 +36,8 @@ struct Mailbox(mpsc::Sender<Command>);
 
 impl Commands for Mailbox {
     type Request = Command;
-    fn request(&mut self, _: &Arc<Connection>, command: Command) -> Result<Command, Refusal> {
-        Ok(command)
+    fn request(&mut self, _: &Arc<Connection>, command: Command) -> Result<Prepared<Command>, Refusal> {
+        Ok(Prepared::Now(command))
     }
     fn mailbox(&self) -> &mpsc::Sender<Command> {
         &self.0
@@ -58,13 +58,12 @@ pub(crate) fn connection(config: Config, confirm: Confirm, overflow: Overflow) -
         id: ConnectionId(1000), // a jitter of exactly nothing
         resume: ResumeToken(7),
         peer: ([127, 0, 0, 1], 5).into(),
-        identity: Arc::default(),
         since: 0,
         epoch: Epoch(0x9f),
         confirm,
         overflow,
     };
-    Arc::new(Connection::new(opening, Arc::new(config), Arc::new(Signal::default())))
+    Arc::new(Connection::new(opening, Arc::default(), Arc::new(config), Arc::new(Signal::default())))
 }
 
 fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
@@ -294,7 +293,8 @@ async fn acknowledgements_confirm_where_they_were_agreed() {
 #[tokio::test(start_paused = true)]
 async fn whoever_subscribes_to_nothing_is_told_and_closed() {
     let opening = serve(config(), Confirm::Pong, Overflow::Disconnect, 16).connection.opening.clone();
-    let connection = Arc::new(Connection::new(opening, Arc::new(config()), Arc::new(Signal::default())));
+    let connection =
+        Arc::new(Connection::new(opening, Arc::default(), Arc::new(config()), Arc::new(Signal::default())));
     let (server, client) = tokio::io::duplex(4096);
     let life = Life::new(server, b"", connection, Mailbox(mpsc::channel(1).0));
     let mut socket = websocket(client).await;

@@ -6,30 +6,49 @@ use http::{Method, StatusCode};
 use standpipe_protocol::{ConnectionId, ErrorCode, Refusal};
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Call, GET, Shared, call, ok};
+use super::{Call, Shared, call, ok, parameters::parameters, query};
 use crate::{
     Service,
     answer::{self, Response},
     rejection::{Rejection, clip},
 };
 
+/// What may be done to connections.
+const SEEN_OR_CLOSED: (&[Method], &str) = (&[Method::GET, Method::HEAD, Method::DELETE], "GET, HEAD, DELETE");
+
 pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,)> {
-    let all =
-        warp::path!("connections").and(call(shared)).then(|call: Call<S>| async move { answer::of(all(&call).await) });
+    let all = warp::path!("connections")
+        .and(call(shared))
+        .and(query())
+        .then(|call: Call<S>, query: String| async move { answer::of(all(&call, &query).await) });
     let one = warp::path!("connections" / String)
         .and(call(shared))
         .then(|id: String, call: Call<S>| async move { answer::of(one(&call, &id).await) });
     all.or(one).unify().boxed()
 }
 
-async fn all<S: Service>(call: &Call<S>) -> Result<Response, Rejection> {
-    call.only(GET)?;
+async fn all<S: Service>(call: &Call<S>, query: &str) -> Result<Response, Rejection> {
+    call.only(SEEN_OR_CLOSED)?;
     call.operator()?;
+    if call.method == Method::DELETE {
+        let subject = subject(query)?;
+        let closed = call.answered(call.service().close_all(&subject)).await?;
+        return Ok(answer::json(StatusCode::OK, format!(r#"{{"closed":{closed}}}"#)));
+    }
     Ok(ok(&call.answered(call.service().connections()).await?))
 }
 
+/// Whose connections are to be closed. Nobody closes all by leaving something out.
+fn subject(query: &str) -> Result<String, Refusal> {
+    let hint = "write `DELETE /connections?subject=…`; `DELETE /connections/{id}` closes one";
+    let [subject] = parameters("/connections", query, ["subject"])?;
+    subject.filter(|subject| !subject.is_empty()).ok_or_else(|| {
+        Refusal::new(ErrorCode::MissingField, "it is not said whose connections are to be closed").hint(hint)
+    })
+}
+
 async fn one<S: Service>(call: &Call<S>, id: &str) -> Result<Response, Rejection> {
-    call.only((&[Method::GET, Method::HEAD, Method::DELETE], "GET, HEAD, DELETE"))?;
+    call.only(SEEN_OR_CLOSED)?;
     call.operator()?;
     let nobody = || Refusal::new(ErrorCode::NotFound, format!("there is no connection `{}`", clip(id)));
     let name: ConnectionId =

@@ -11,18 +11,18 @@ use std::{fmt::Display, sync::Arc};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
-use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
-use standpipe_protocol::{ErrorCode, Json, JsonError, Refusal, refusal::did_you_mean};
+use standpipe_protocol::{ErrorCode, Json, JsonError, Refusal, command::Secret};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Call, POST, Shared, call, query};
+use super::{Call, POST, Shared, call, parameters::parameters, query};
 use crate::{
-    Pass, Service,
+    Operations, Pass, Service,
     answer::{self, Response},
     body::{Body, Lines, too_large},
     counts::Limit,
+    credential::in_headers,
     rejection::{Fault, Rejection, clip},
     service::Published,
 };
@@ -57,9 +57,8 @@ async fn publish<S: Service, B: Buf>(
     chunks: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Rejection> {
     call.only(POST)?;
-    call.operator()?;
-    let pass = Pass::anonymous();
-    let source = source(query)?;
+    let [source, token] = parameters("/publish", query, ["source", "access_token"])?;
+    let pass = publisher(call, headers, token.map(Secret)).await?;
     let kind = kind(headers)?;
     let limits = &call.shared.config.limits;
     let deadlines = &call.shared.config.deadlines;
@@ -87,6 +86,23 @@ async fn publish<S: Service, B: Buf>(
         }
     };
     Ok(answer::json(StatusCode::OK, receipt.json().as_str().to_owned()))
+}
+
+/// Who publishes: an operator, to whatever topics; or a client, to those that its credential grants.
+///
+/// Whoever shows a credential is judged by it, even on the server's own machine. The admin token is none.
+async fn publisher<S: Service>(call: &Call<S>, headers: &HeaderMap, token: Option<Secret>) -> Result<Pass, Rejection> {
+    let auth = call.service().auth();
+    let shown: Vec<_> = in_headers(headers, call.shared.config.authorization).into_iter().chain(token).collect();
+    let is_admin = matches!(call.shared.config.operations, Operations::Token(_)) && call.caller.operator.is_ok();
+    if !auth.is_needed() || is_admin || (shown.is_empty() && call.caller.operator.is_ok()) {
+        return call.operator().map(|()| Pass::anonymous());
+    }
+    let pass = call.answered(auth.admit(&shown)).await??;
+    if !pass.grant.publishes_anything() {
+        return Err(Refusal::new(ErrorCode::Forbidden, "the credential does not allow to publish").into());
+    }
+    Ok(pass)
 }
 
 /// Takes the lines of `body` as they arrive, and writes down what became of them.
@@ -216,38 +232,6 @@ fn too_many(max: usize) -> Rejection {
         .hint("send the rest in another request")
 }
 
-/// The source that the query names. `token` belongs to the hosting platform.
-fn source(query: &str) -> Result<Option<String>, Refusal> {
-    const KNOWN: [&str; 2] = ["source", "token"];
-    let mut source = None;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = percent_decode_str(name).decode_utf8_lossy();
-        match &*name {
-            "token" => {}
-            "source" if source.is_some() => {
-                return Err(Refusal::new(ErrorCode::InvalidField, "`source` stands twice in the URL"));
-            }
-            "source" => {
-                let value = value.replace('+', " ");
-                let value = percent_decode_str(&value).decode_utf8();
-                source = Some(
-                    value.map_err(|_| Refusal::new(ErrorCode::InvalidField, "`source` is not UTF-8"))?.into_owned(),
-                );
-            }
-            other => {
-                let refusal =
-                    Refusal::new(ErrorCode::UnknownParameter, format!("`/publish` has no parameter `{}`", clip(other)));
-                return Err(match did_you_mean(other, KNOWN) {
-                    Some(near) => refusal.hint(format!("did you mean `{near}`?")),
-                    None => refusal.hint("its only parameter is `source`"),
-                });
-            }
-        }
-    }
-    Ok(source)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,16 +285,5 @@ mod tests {
             let body = Bytes::from(format!("{}1{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2)));
             assert_eq!(read(&body).is_ok(), is_fine, "{depth}");
         }
-    }
-
-    #[test]
-    fn the_query_names_the_source_and_nothing_else() {
-        assert_eq!(source(""), Ok(None));
-        assert_eq!(source("source=in"), Ok(Some("in".to_owned())));
-        assert_eq!(source("token=x&source=a%20b+c&"), Ok(Some("a b c".to_owned())));
-        assert_eq!(source("sorce=in").unwrap_err().hint.as_deref(), Some("did you mean `source`?"));
-        assert_eq!(source("source=a&source=b").unwrap_err().code, ErrorCode::InvalidField);
-        assert_eq!(source("source=%ff").unwrap_err().code, ErrorCode::InvalidField);
-        assert!(!source("access_token=hunter2").unwrap_err().message.contains("hunter2"));
     }
 }

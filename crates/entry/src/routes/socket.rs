@@ -1,8 +1,9 @@
 //! The routes that become a WebSocket: `/ws`, `/ws/{topic}`, and `/` with an upgrade header.
 //!
-//! In this order a request is turned away: its address comes too often (429), it is no handshake (400, 426), its page may not (403), its URL asks for what
-//! cannot be (4xx), there is no room (503). To a page, what is wrong with the URL is said on the socket instead: see
-//! [`Admitted::query`].
+//! In this order a request is turned away: its address comes too often (429), it is no handshake (400, 426), its page may
+//! not (403), its URL cannot be read (4xx), its credential is not accepted (401), its URL asks for what cannot be, or may
+//! not (4xx), there is no room (503). To a page, all that has to do with the URL or the credential is said on the socket
+//! instead: see [`Admitted::query`].
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::{
     answer::{self, Response},
     counts::Code,
     rejection::Rejection,
-    upgrade::{self, Admitted, Handshake},
+    upgrade::{self, Admitted, Handshake, Offer},
 };
 
 /// A handshake, as it stands in the extensions of a request that means to be one.
@@ -51,7 +52,7 @@ async fn answered<S: Service>(call: &Call<S>, handshake: &Handshake<S::Permit>, 
     let shared = &call.shared;
     let peer = call.caller.peer;
     let opened = match shared.guests.knock(peer) {
-        Ok(()) => open(shared, handshake, topic, query),
+        Ok(()) => open(call, handshake, topic, query).await,
         Err(refusal) => Err(refusal.into()),
     };
     let response = answer::of(opened);
@@ -68,23 +69,29 @@ async fn answered<S: Service>(call: &Call<S>, handshake: &Handshake<S::Permit>, 
 
 /// The answers that clients come back for as fast as they are given, if nobody slows them down. Who is wrong about the
 /// URL is told at once: a person may be trying.
-const STORMS: [ErrorCode; 4] =
-    [ErrorCode::OverCapacity, ErrorCode::RateLimited, ErrorCode::Unauthorized, ErrorCode::Forbidden];
+const STORMS: [ErrorCode; 5] = [
+    ErrorCode::OverCapacity,
+    ErrorCode::RateLimited,
+    ErrorCode::Unauthorized,
+    ErrorCode::TokenExpired,
+    ErrorCode::Forbidden,
+];
 
 /// Opens the socket, or says why not.
-fn open<S: Service>(
-    shared: &Shared<S>,
+async fn open<S: Service>(
+    call: &Call<S>,
     handshake: &Handshake<S::Permit>,
     topic: &str,
     query: &str,
 ) -> Result<Response, Rejection> {
+    let shared = &*call.shared;
     let headers = handshake.outcome.clone()?;
     let offer = &handshake.offer;
     if let Some(origin) = &offer.origin {
         shared.config.origins.judge(origin, offer.host.as_deref())?;
     }
-    let query = parse(shared, topic, query);
-    if let (Err(refusal), None) = (&query, &offer.origin) {
+    let asked = call.answered(asked(shared, offer, topic, query)).await?;
+    if let (Err(refusal), None) = (&asked, &offer.origin) {
         return Err(refusal.clone().into());
     }
     if shared.stop.is_cancelled() {
@@ -92,23 +99,27 @@ fn open<S: Service>(
             .hint("another one will answer")
             .into());
     }
-    let pass = Pass::anonymous();
+    let (query, pass) = match asked {
+        Ok((query, pass)) => (Ok(query), pass),
+        Err(refusal) => (Err(refusal), Pass::nobody()),
+    };
     let permit = shared.service.admit(offer.peer, &pass.identity)?;
-    let mut offer = offer.clone();
-    let in_url = query.as_ref().ok().and_then(|query| query.access_token.clone());
-    Ok(handshake.accept(
-        headers,
-        Admitted {
-            permit,
-            peer: offer.peer,
-            query,
-            credential: offer.credential.take().or(in_url),
-            pass,
-            request_id: offer.request_id,
-            user_agent: offer.user_agent,
-            origin: offer.origin,
-        },
-    ))
+    let Offer { peer, request_id, user_agent, origin, .. } = offer.clone();
+    Ok(handshake.accept(headers, Admitted { permit, peer, query, pass, request_id, user_agent, origin }))
+}
+
+/// What the URL asks for, and who asks.
+async fn asked<S: Service>(
+    shared: &Shared<S>,
+    offer: &Offer,
+    topic: &str,
+    query: &str,
+) -> Result<(Query, Pass), Refusal> {
+    let mut query = parse(shared, topic, query)?;
+    let shown: Vec<_> = offer.credentials.iter().cloned().chain(query.access_token.take()).collect();
+    let pass = shared.service.auth().admit(&shown).await?;
+    shared.service.check(&query, &pass)?;
+    Ok((query, pass))
 }
 
 /// What the URL asks for. No source declares parameters so far, so none is known.
@@ -117,7 +128,5 @@ fn parse<S: Service>(shared: &Shared<S>, topic: &str, query: &str) -> Result<Que
         Refusal::new(ErrorCode::InvalidTopic, "the topic in the path is not UTF-8").hint("percent-encode UTF-8 bytes")
     })?;
     let topic = (!topic.is_empty()).then_some(topic.as_ref());
-    let query = Query::parse(query, topic, &[], &shared.config.bounds)?;
-    shared.service.check(&query)?;
-    Ok(query)
+    Query::parse(query, topic, &[], &shared.config.bounds)
 }

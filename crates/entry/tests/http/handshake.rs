@@ -1,11 +1,14 @@
 //! From a request to a socket, and all the ways in which it does not become one.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use expect_test::expect;
-use standpipe_entry::{MAX_EARLY_BYTES, Origins};
-use standpipe_protocol::ErrorCode;
-use standpipe_selection::Pattern;
+use standpipe_entry::{
+    Auth, AuthorizationHeader, MAX_EARLY_BYTES, Origins,
+    auth::{Hash, Key, Keys},
+};
+use standpipe_protocol::{ErrorCode, Identity};
+use standpipe_selection::{Grant, Pattern, Wider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Server, eventually, handshake, within};
@@ -52,7 +55,7 @@ async fn the_socket_is_handed_on_with_all_that_was_said() {
     assert_eq!(admitted.user_agent.as_deref(), Some("test/1"));
     assert_eq!(admitted.request_id.as_deref(), Some("r17"));
     assert_eq!(admitted.origin, None);
-    assert_eq!(admitted.credential.as_ref().unwrap().0, "in-header");
+    assert_eq!(*admitted.pass.identity, Identity::default(), "no credential is asked for");
     assert!(upgrade.early.is_empty());
     assert_eq!(server.house.admitted(), 1);
     upgrade.stream.write_all(b"from us").await.unwrap();
@@ -179,21 +182,64 @@ async fn several_connection_lines_are_one_list() {
     assert_eq!(server.ask(request).await.status, 101);
 }
 
+/// Two keys, of which the second allows little.
+fn keys() -> Auth {
+    let key = |name: &str, grant: Grant| {
+        let (name, subject): (Arc<str>, _) = (Arc::from(name), Arc::from(format!("{name}'s")));
+        Key { hash: Hash::of(&name), name, subject, plan: None, grant: Arc::new(grant) }
+    };
+    let some = Grant::new(vec![Pattern::new("a").unwrap()], Vec::new(), None, Wider::Refuse);
+    Auth::Keys(Keys::new([key("good", Grant::everything()), key("other", some)]))
+}
+
 #[tokio::test]
-async fn a_credential_is_taken_from_the_header_then_the_subprotocol_then_the_url() {
-    let mut server = Server::start();
-    let header = "Authorization: Bearer a\r\n";
-    let protocol = "Sec-WebSocket-Protocol: standpipe.v1, standpipe.auth.b\r\n";
+async fn a_credential_may_stand_in_three_places_and_two_that_differ_are_refused() {
+    let mut server = Server::with_auth(keys(), |_| {});
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let protocol = |token: &str| format!("Sec-WebSocket-Protocol: standpipe.v1, standpipe.auth.{token}\r\n");
     for (target, headers, expected) in [
-        ("/ws?access_token=c", format!("{header}{protocol}"), Some("a")),
-        ("/ws?access_token=c", protocol.to_owned(), Some("b")),
-        ("/ws?access_token=c", String::new(), Some("c")),
-        ("/ws?token=d", String::new(), None),
+        ("/ws", bearer("good"), Ok("good's")),
+        ("/ws", protocol("other"), Ok("other's")),
+        ("/ws?access_token=good", String::new(), Ok("good's")),
+        ("/ws?access_token=good&token=platform", bearer("good") + &protocol("good"), Ok("good's")),
+        ("/ws?access_token=other", bearer("good"), Err("several credentials")),
+        ("/ws", protocol("good") + &protocol("other"), Err("several credentials")),
+        ("/ws?token=good", String::new(), Err("a credential is needed")),
+        ("/ws", bearer("goo"), Err("not a key")),
+        ("/ws", bearer("goodd"), Err("not a key")),
+        ("/ws", protocol(""), Err("not a key")),
     ] {
-        assert_eq!(server.ask(handshake(target, &headers)).await.status, 101);
-        let credential = server.socket().await.admitted.credential;
-        assert_eq!(credential.map(|secret| secret.0).as_deref(), expected, "{target} {headers}");
+        let reply = server.ask(handshake(target, &headers)).await;
+        match expected {
+            Ok(subject) => {
+                assert_eq!(reply.status, 101, "{target} {headers}");
+                let shown = reply.headers.get("sec-websocket-protocol").map_or("", |value| value.as_str());
+                assert!(shown.is_empty() || shown == "standpipe.v1", "{shown}");
+                let admitted = server.socket().await.admitted;
+                assert_eq!(admitted.pass.identity.subject.as_deref(), Some(subject));
+                assert_eq!(admitted.query.unwrap().access_token, None, "nobody needs it any more");
+            }
+            Err(words) => {
+                assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHORIZED"), "{target} {headers}");
+                assert_eq!(reply.headers["www-authenticate"], "Bearer realm=\"standpipe\"");
+                assert!(reply.body.contains(words), "{target} {headers}: {}", reply.body);
+            }
+        }
     }
+    let reply = server.ask(handshake("/ws", "Origin: http://localhost\r\n")).await;
+    assert_eq!(reply.status, 101, "a page could not read the answer");
+    let admitted = server.socket().await.admitted;
+    assert_eq!(admitted.query.unwrap_err().code, ErrorCode::Unauthorized);
+    assert_eq!(*admitted.pass.grant, Grant::nothing());
+}
+
+#[tokio::test]
+async fn where_a_platform_in_front_has_the_header_it_is_ignored() {
+    let mut server = Server::with_auth(keys(), |config| config.authorization = AuthorizationHeader::Foreign);
+    let platform = "Authorization: Bearer platform\r\n";
+    assert_eq!(server.ask(handshake("/ws?access_token=good", platform)).await.status, 101);
+    assert_eq!(server.socket().await.admitted.pass.identity.subject.as_deref(), Some("good's"));
+    assert_eq!(server.ask(handshake("/ws", "Authorization: Bearer good\r\n")).await.status, 401);
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use std::{
 };
 
 use standpipe_entry::{
-    Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass, Proxies, Published, Readiness,
-    Service, Upgrade,
+    Auth, AuthorizationHeader, Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass,
+    Proxies, Published, Readiness, Service, Upgrade,
     config::{Allowance, Guests, Socket},
 };
 use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal};
@@ -44,6 +44,7 @@ pub(crate) struct Place {
 /// The service: says fixed things, and hands every socket to the test.
 pub(crate) struct House {
     sockets: mpsc::Sender<Upgrade<Place>>,
+    auth: Auth,
     places: Arc<()>,
     pub(crate) draining: AtomicBool,
     pub(crate) is_full: AtomicBool,
@@ -62,8 +63,12 @@ impl House {
 impl Service for House {
     type Permit = Place;
 
+    fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
     /// Any cursor is ahead of this service.
-    fn check(&self, query: &Query) -> Result<(), Refusal> {
+    fn check(&self, query: &Query, _: &Pass) -> Result<(), Refusal> {
         match query.after {
             Some(After::Cursor(_)) => Err(Refusal::new(ErrorCode::FutureCursor, "there is no such place")),
             _ => Ok(()),
@@ -116,6 +121,10 @@ impl Service for House {
         if id.to_string() == KNOWN { Ok(()) } else { Err(Refusal::new(ErrorCode::NotFound, "no such connection")) }
     }
 
+    async fn close_all(&self, subject: &str) -> usize {
+        subject.len()
+    }
+
     async fn sources(&self) -> Json {
         Json::written(r#"[{"name":"in"}]"#)
     }
@@ -160,6 +169,11 @@ impl Server {
 
     /// With a changed configuration.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_auth(Auth::Open, change)
+    }
+
+    /// With a changed configuration, for clients that have to prove who they are.
+    pub(crate) fn with_auth(auth: Auth, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         change(&mut config);
         let listener = Listener::bind(config).unwrap();
@@ -167,6 +181,7 @@ impl Server {
         let (sender, sockets) = mpsc::channel(64);
         let house = Arc::new(House {
             sockets: sender,
+            auth,
             places: Arc::default(),
             draining: AtomicBool::default(),
             is_full: AtomicBool::default(),
@@ -243,6 +258,7 @@ pub(crate) fn config() -> Config {
         proxies: Proxies { networks: Vec::new(), header: ForwardedBy::XForwardedFor },
         operations: Operations::Local,
         origins: Origins::SameHost,
+        authorization: AuthorizationHeader::Ours,
         bounds: Bounds {
             max_filter_bytes: 4096,
             max_filter_depth: 8,

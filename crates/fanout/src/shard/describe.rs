@@ -1,7 +1,5 @@
 //! What a shard answers to those who ask about it. Nothing is changed by asking.
 
-use std::sync::Arc;
-
 use standpipe_connections::clock::unix_ms;
 use standpipe_protocol::ConnectionId;
 
@@ -34,7 +32,7 @@ impl Shard {
                 peer if peer.port() == 0 => peer.ip().to_string(),
                 peer => peer.to_string(),
             },
-            identity: Arc::clone(&connection.opening.identity),
+            identity: connection.identity(),
             since: connection.opening.since,
             mode: client.mode.word(),
             subscriptions: subscriptions.collect(),

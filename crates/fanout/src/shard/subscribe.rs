@@ -2,7 +2,7 @@
 
 use standpipe_connections::{Mark, Subscribed};
 use standpipe_protocol::{After, ErrorCode, Message, Refusal, SourceState};
-use standpipe_selection::{Params, Pattern, Selection};
+use standpipe_selection::{Granted, Params, Pattern, Selection};
 use tokio::time::Instant;
 
 use super::Shard;
@@ -15,7 +15,7 @@ use crate::{
 
 impl Shard {
     /// What was fed to a client, and what it was not, was by its old selection: it alights, or is told its gap.
-    fn halt(&mut self, slot: usize, now: Instant) {
+    pub(super) fn halt(&mut self, slot: usize, now: Instant) {
         self.alight(slot);
         if let Some((client, mut desk)) = self.at_desk(slot, now) {
             end_skip(client, &mut desk);
@@ -33,8 +33,9 @@ impl Shard {
     ) -> Result<(), Refusal> {
         self.halt(slot, now);
         let Some(client) = self.clients.get_mut(slot) else { return Ok(()) };
-        let begin = after.map(|after| start(after, client.on_gap, &*self.log, client.reach(now))).transpose()?;
-        let subscriptions: Vec<_> = selection.subscriptions().collect();
+        let Granted { subscriptions, narrowed } = client.grant.subscriptions(selection)?;
+        let reach = client.reach(now);
+        let begin = after.map(|after| start(after, client.on_gap, &client.grant, &*self.log, reach)).transpose()?;
         client.check_room(&subscriptions)?;
         let is_first = matches!(client.mode, Mode::Idle);
         if !is_first && (begin.is_some() || selection.options.snapshot) {
@@ -87,7 +88,8 @@ impl Shard {
             Some(_) if is_first => (Mark::Control, Mark::Position(seq)),
             _ => (Mark::Position(seq), Mark::Control),
         };
-        client.connection.tell(&Message::Subscribed { id, topics, seq }, told, now);
+        let narrowed = narrowed.iter().map(Pattern::as_str).collect();
+        client.connection.tell(&Message::Subscribed { id, topics, narrowed, seq }, told, now);
         for (source, (state, since)) in self.sources.iter().filter(|(_, (state, _))| *state != SourceState::Live) {
             let news = Message::Source { source, state: *state, since: *since };
             client.connection.tell(&news, Mark::Control, now);
@@ -112,13 +114,24 @@ impl Shard {
         if client.pulls() {
             client.schedule(slot, &mut self.pulling);
         }
-        if let Some(unknown) = patterns.iter().find(|pattern| !client.subscriptions.has(pattern, params)) {
+        // What was asked for as one pattern, and narrowed to others, may be given up as that pattern.
+        let is_known = |pattern: &Pattern| client.subscriptions.has(pattern, params);
+        let mut named = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            match client.grant.patterns(std::slice::from_ref(pattern)) {
+                Ok((parts, _)) if !is_known(pattern) && parts.iter().any(is_known) => {
+                    named.extend(parts.into_iter().filter(is_known));
+                }
+                _ => named.push(pattern.clone()),
+            }
+        }
+        if let Some(unknown) = named.iter().find(|pattern| !is_known(pattern)) {
             let message = format!("`{unknown}` is not subscribed");
             let topics = client.subscriptions.topics().join(", ");
             let refusal = Refusal::new(ErrorCode::NotSubscribed, message);
             return Err(refusal.hint(format!("the patterns of this connection are: {topics}")));
         }
-        for pattern in patterns {
+        for pattern in &named {
             let removed = client.subscriptions.remove(pattern, params);
             client.interludes.iter_mut().for_each(|interlude| interlude.forget(pattern, params));
             if let Some((_, entry)) = removed {

@@ -51,7 +51,8 @@ impl Bench {
         self.next_id += 1;
         let config = standpipe_connections::Config { max_queue_bytes: 1 << 30, ..client_config() };
         let opening = ask.opening(ConnectionId(self.next_id));
-        let connection = Arc::new(Connection::new(opening, Arc::new(config), Arc::clone(&self.shard.signal)));
+        let connection =
+            Arc::new(Connection::new(opening, Arc::default(), Arc::new(config), Arc::clone(&self.shard.signal)));
         let open = Box::new(ask.open(Arc::clone(&connection)));
         assert!(self.mailbox.try_send(ToShard::Open(open)).is_ok(), "the mailbox has room");
         connection

@@ -3,13 +3,13 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use standpipe_connections::{Commands, Connection, Ended, Life, Opening};
+use standpipe_connections::{Commands, Connection, Ended, Life, Opening, Prepared};
 use standpipe_liveness::Rate;
 use standpipe_protocol::{
     After, Command, Confirm, ConnectionId, Epoch, Event, Item, Json, OnGap, Overflow, Refusal, ResumeToken, Subscribe,
     Topic,
 };
-use standpipe_selection::{Bounds, Options, Params, Selection, patterns};
+use standpipe_selection::{Bounds, Grant, Options, Params, Pattern, Selection, Wider, patterns};
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -64,7 +64,7 @@ struct ToShards(mpsc::Sender<ToShard>);
 impl Commands for ToShards {
     type Request = ToShard;
 
-    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<ToShard, Refusal> {
+    fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Prepared<ToShard>, Refusal> {
         let request = match command {
             Command::Subscribe(subscribe) => Request::Subscribe {
                 selection: Selection::from_command(&subscribe, &BOUNDS)?,
@@ -76,9 +76,14 @@ impl Commands for ToShards {
                 id: unsubscribe.id,
                 params: Params::new(),
             },
+            // The token of a test is its grant: one pattern.
+            Command::Refresh { id, access_token } => {
+                let grant = Grant::new(vec![Pattern::new(&access_token.0)?], Vec::new(), None, Wider::Narrow);
+                Request::Refresh { id, grant: Arc::new(grant) }
+            }
             other => panic!("no test sends {other:?}"),
         };
-        Ok(ToShard::Command { connection: connection.id(), request })
+        Ok(Prepared::Now(ToShard::Command { connection: connection.id(), request }))
     }
 
     fn mailbox(&self) -> &mpsc::Sender<ToShard> {
@@ -103,6 +108,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) options: Options,
     pub(crate) event_rate: Option<u32>,
     pub(crate) history: Option<Duration>,
+    /// None: everything.
+    pub(crate) grant: Option<&'a Grant>,
 }
 
 pub(crate) const ASK: Ask<'static> = Ask {
@@ -114,6 +121,7 @@ pub(crate) const ASK: Ask<'static> = Ask {
     options: Options { snapshot: false, conflate: false },
     event_rate: None,
     history: None,
+    grant: None,
 };
 
 impl Ask<'_> {
@@ -123,7 +131,6 @@ impl Ask<'_> {
             id,
             resume: ResumeToken(1),
             peer: ([127, 0, 0, 1], 1).into(),
-            identity: Arc::default(),
             since: 0,
             epoch: Epoch(0x9f),
             confirm: Confirm::Pong,
@@ -146,7 +153,8 @@ impl Ask<'_> {
             Selection::from_command(&subscribe, &BOUNDS).unwrap()
         });
         let after = self.after.as_ref().map(|after| after.parse::<After>().unwrap());
-        Open { connection, selection, after, on_gap: self.on_gap }
+        let grant = Arc::new(self.grant.cloned().unwrap_or_else(Grant::everything));
+        Open { connection, grant, selection, after, on_gap: self.on_gap }
     }
 }
 
@@ -200,7 +208,7 @@ impl World {
         let per_second = |count: u32| Rate { count: count.try_into().unwrap(), per: Duration::from_secs(1) };
         let event_rate = ask.event_rate.map(per_second);
         let config = standpipe_connections::Config { event_rate, history: ask.history, ..client_config() };
-        let connection = Arc::new(Connection::new(opening, Arc::new(config), mailbox.signal));
+        let connection = Arc::new(Connection::new(opening, Arc::default(), Arc::new(config), mailbox.signal));
         let open = ask.open(Arc::clone(&connection));
         mailbox.sender.send(ToShard::Open(Box::new(open))).await.unwrap();
         let (server, client) = tokio::io::duplex(pipe);

@@ -139,6 +139,7 @@ fn messages_look_as_documented() {
             confirm: Confirm::Pong,
             overflow: Overflow::CatchUp,
             heartbeat_interval_ms: 15000,
+            expires: None,
             limits: Limits {
                 max_subscriptions: 128,
                 max_frame_bytes: 65536,
@@ -146,7 +147,15 @@ fn messages_look_as_documented() {
                 max_unconfirmed_frames: 4000,
             },
         }),
-        Message::Subscribed { id: Some("2"), topics: vec!["tweets.>"], seq: 1041 },
+        Message::Subscribed { id: Some("2"), topics: vec!["tweets.>"], narrowed: vec![], seq: 1041 },
+        Message::Subscribed { id: None, topics: vec!["tweets.mine.*"], narrowed: vec!["tweets.>"], seq: 1041 },
+        Message::Refreshed {
+            id: Some("5"),
+            expires: Some(1_732_215_945_999),
+            topics: vec!["tweets.>"],
+            ended: vec!["trades.>"],
+            seq: 1043,
+        },
         Message::Unsubscribed { id: None, topics: vec![], seq: 1044 },
         Message::Replay { id: Some("2"), from: 900, to: 1041 },
         Message::Replayed { id: None },
@@ -172,6 +181,8 @@ fn messages_look_as_documented() {
     expect![[r#"
         {"op":"welcome","protocol":1,"connection":"c000000000000000c","resume":"secret","epoch":"000000000000009f","head":1041,"confirm":"pong","overflow":"catch_up","heartbeat_interval_ms":15000,"limits":{"max_subscriptions":128,"max_frame_bytes":65536,"max_unconfirmed_bytes":1048576,"max_unconfirmed_frames":4000}}
         {"op":"subscribed","id":"2","topics":["tweets.>"],"seq":1041}
+        {"op":"subscribed","topics":["tweets.mine.*"],"narrowed":["tweets.>"],"seq":1041}
+        {"op":"refreshed","id":"5","expires":1732215945999,"topics":["tweets.>"],"ended":["trades.>"],"seq":1043}
         {"op":"unsubscribed","topics":[],"seq":1044}
         {"op":"replay","id":"2","from":900,"to":1041}
         {"op":"replayed"}

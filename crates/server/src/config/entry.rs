@@ -55,6 +55,7 @@ pub(super) fn entry(
         proxies: Proxies { networks: limits.trusted_proxies, header: limits.proxy_header },
         operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
         origins: auth.allowed_origins.0,
+        authorization: auth.authorization_header,
         bounds,
     }
 }

@@ -183,6 +183,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The value at a path such as `auth.jwt`. Nothing if there is none, or if what it is in is no table: that is told where
+/// the latter is read.
+pub(super) fn descend<'a>(root: &'a Table, path: &str) -> Option<&'a Value> {
+    let Some((parent, name)) = path.rsplit_once('.') else { return root.get(path) };
+    match &descend(root, parent)?.kind {
+        ValueKind::Table(table) => table.get(name),
+        _ => None,
+    }
+}
+
 /// What a key that does not exist was probably meant to be.
 pub(super) fn suggestion(name: &str, known: &[&'static str]) -> String {
     match did_you_mean(name, known.iter().copied()) {

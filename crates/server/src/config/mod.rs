@@ -17,6 +17,7 @@ use standpipe_upstream::SourceConfig;
 
 use keys::{Reader, Table};
 
+mod auth;
 mod entry;
 mod environment;
 mod file;
@@ -35,6 +36,7 @@ mod texts;
 mod valid;
 mod values;
 
+pub use auth::{Auth, KeysUrl, TokenKeys};
 pub use environment::Environment;
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The end of the process.
     pub drain: Drain,
+    /// How clients prove who they are.
+    pub auth: Auth,
     /// The accept loop and HTTP, and who may do what only operators may.
     pub entry: standpipe_entry::Config,
     /// The sources, in the order of the file; at least one.
@@ -105,7 +109,7 @@ fn settings(mut root: Table, directory: &Path, environment: &Environment) -> Res
 
 /// Reads all sections. The result stands only if `reader` has no problems.
 fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
-    let names: Vec<_> = sections::SECTIONS.iter().map(|section| section.name).chain(["plan", "source"]).collect();
+    let names: Vec<_> = sections::within("").chain(["plan", "source"]).collect();
     reader.refuse_unknown("", root, &names);
     let server = section(root, "server", reader, sections::ServerKeys::read);
     let log = section(root, "log", reader, sections::LogKeys::read);
@@ -114,6 +118,8 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let limits = section(root, "limits", reader, sections::LimitKeys::read);
     let drain = section(root, "drain", reader, sections::DrainKeys::read);
     let auth = section(root, "auth", reader, sections::AuthKeys::read);
+    let jwt = section(root, "auth.jwt", reader, sections::JwtKeys::read);
+    let keys = auth::keys(keys::descend(root, "auth.key"), reader);
     // These two hold nothing yet that this version follows.
     let _ = section(root, "billing", reader, sections::BillingKeys::read);
     let admin = section(root, "admin", reader, sections::AdminKeys::read);
@@ -126,12 +132,14 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let snapshot = Snapshot::check(&snapshot?, &log, &server, reader);
     let client = Client::check(&client?, &limit_keys, [log.max_bytes, snapshot.max_bytes], &server, reader);
     let plans = plan::read(root, entry::of_credential(&limit_keys), &client.each, reader);
+    let auth = auth?;
     Some(Settings {
+        auth: Auth::check(&auth, keys, jwt?, limits.bounds, reader),
         client,
         snapshot,
         log,
         drain: Drain::check(&drain?, reader),
-        entry: entry::entry(&server, limits.bounds, limit_keys, &plans, auth?, admin?),
+        entry: entry::entry(&server, limits.bounds, limit_keys, &plans, auth, admin?),
         server,
         limits,
         plans,
@@ -147,7 +155,7 @@ fn section<T>(
     read: fn(&str, &Table, &mut Reader<'_>) -> Option<T>,
 ) -> Option<T> {
     let empty = Table::new();
-    let table = match root.get(name).map(|Value { kind, .. }| kind) {
+    let table = match keys::descend(root, name).map(|Value { kind, .. }| kind) {
         Some(ValueKind::Table(table)) => table,
         None => &empty,
         Some(_) => {
@@ -156,7 +164,8 @@ fn section<T>(
         }
     };
     let keys = sections::SECTIONS.iter().find(|section| section.name == name).map(|section| (section.keys)());
-    reader.refuse_unknown(name, table, &keys::names(&keys.unwrap_or_default()));
+    let known: Vec<_> = keys::names(&keys.unwrap_or_default()).into_iter().chain(sections::within(name)).collect();
+    reader.refuse_unknown(name, table, &known);
     read(name, table, reader)
 }
 

@@ -7,7 +7,7 @@ use ::config::{Value, ValueKind};
 
 use super::{
     keys::{Key, Reader, Shape, Table, names, suggestion},
-    sections::SECTIONS,
+    sections::{SECTIONS, within},
     source,
 };
 
@@ -34,8 +34,13 @@ pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
             };
             (table, key, source::all_keys())
         } else {
+            // A table within a section, as in STANDPIPE__AUTH__JWT__SECRET.
+            let inner =
+                rest.split_once("__").map(|(inner, rest)| (format!("{section}.{}", inner.to_ascii_lowercase()), rest));
+            let inner = inner.filter(|(name, _)| SECTIONS.iter().any(|info| info.name == name));
+            let (section, rest) = inner.unwrap_or((section, rest));
             let Some(info) = SECTIONS.iter().find(|info| info.name == section) else {
-                let names: Vec<_> = SECTIONS.iter().map(|info| info.name).chain(["source"]).collect();
+                let names: Vec<_> = within("").chain(["source"]).collect();
                 reader.problem(variable, format!("there is no section `{section}`"), suggestion(&section, &names));
                 continue;
             };
@@ -107,6 +112,9 @@ fn json(value: serde_json::Value) -> ValueKind {
 /// The table of a section, made if the file has none. Nothing if the file has something else there, which is reported
 /// where sections are read.
 fn section_table<'a>(root: &'a mut Table, section: &str) -> Option<&'a mut Table> {
+    if let Some((parent, name)) = section.rsplit_once('.') {
+        return section_table(section_table(root, parent)?, name);
+    }
     let value = root.entry(section.to_owned()).or_insert_with(|| Value::new(None, Table::new()));
     match &mut value.kind {
         ValueKind::Table(table) => Some(table),

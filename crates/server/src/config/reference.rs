@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     keys::{Key, Presence},
     plan::PlanKeys,
-    sections::SECTIONS,
+    sections::{LISTS, SECTIONS},
     source,
     values::show,
 };
@@ -18,6 +18,9 @@ pub fn markdown() -> String {
     }
     let about = "What clients may use whose credential names this plan; as many as wanted. What it does not say is as for everybody.";
     table(&mut out, "[plan.NAME]", about, &PlanKeys::keys());
+    for list in LISTS {
+        table(&mut out, &format!("[[{}]]", list.name), list.about, &(list.keys)());
+    }
     for (kind, keys) in source::KEYS {
         let (name, about) = match *kind {
             source::EVERY => ("[[source]]".to_owned(), "One source of events; as many as wanted.".to_owned()),

@@ -2,15 +2,20 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-use standpipe_entry::{ForwardedBy, Network};
+use standpipe_entry::{
+    AuthorizationHeader, ForwardedBy, Network,
+    auth::{Algorithm, Hash},
+};
 use standpipe_liveness::Rate;
 use standpipe_protocol::{Confirm, Overflow};
+use standpipe_selection::{Pattern, Wider};
 
 use super::{
+    auth::{FilterText, KeysUrl, Mode},
     keys::{Key, section},
     numbers::{Between, NoLimitAtZero, UpTo},
     quantity::Size,
-    texts::{AllowedOrigins, Hidden},
+    texts::{AllowedOrigins, ExistingFile, Hidden},
     valid::Flush,
     values::{Auto, OrNone, choice},
 };
@@ -43,10 +48,24 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         keys: DrainKeys::keys,
     },
     SectionInfo { name: "auth", about: "Who may connect.", keys: AuthKeys::keys },
+    SectionInfo { name: "auth.jwt", about: "Which tokens are valid.", keys: JwtKeys::keys },
     SectionInfo { name: "billing", about: "What is charged for.", keys: BillingKeys::keys },
     SectionInfo { name: "admin", about: "Who may see and do what only operators may.", keys: AdminKeys::keys },
     SectionInfo { name: "input", about: "What the input of an Actor may set.", keys: InputKeys::keys },
 ];
+
+/// All lists of tables but `[[source]]`.
+pub(super) const LISTS: &[SectionInfo] =
+    &[SectionInfo { name: "auth.key", about: "One key of a client; as many as wanted.", keys: KeyKeys::keys }];
+
+/// The names of what stands directly within a section: tables and lists. Of the file itself, if `section` is empty.
+pub(super) fn within(section: &str) -> impl Iterator<Item = &'static str> {
+    let all = SECTIONS.iter().chain(LISTS).map(|info| info.name);
+    all.filter_map(move |name| match name.rsplit_once('.') {
+        Some((parent, name)) => (parent == section).then_some(name),
+        None => section.is_empty().then_some(name),
+    })
+}
 
 section! {
     ServerKeys {
@@ -133,8 +152,38 @@ section! {
 section! {
     AuthKeys {
         allowed_origins: AllowedOrigins = "auto", "Which web pages may connect, as `https://app.example.com`. `auto`: those that this machine serves, to a loopback address. Programs that are not browsers are not asked.";
-    } later {
-        mode: String = "none", "How clients prove who they are: `none`, `keys` or `jwt`.";
+        mode: Mode = "none", "How clients prove who they are: not at all, by keys of this file (`[[auth.key]]`), or by tokens that somebody else signed (`[auth.jwt]`).";
+        wider: Wider = "refuse", "What becomes of a pattern that selects more than its client is granted: it is refused, or narrowed to what is granted.";
+        authorization_header: AuthorizationHeader = "ours", "Whose the header `Authorization` is. `foreign`: a platform in front uses it for credentials of its own; it is ignored, but for the admin token.";
+    }
+}
+
+section! {
+    JwtKeys {
+        algorithm: Option<Algorithm>, "How tokens are signed. Needed for `mode = \"jwt\"`; a token that names another one is refused.";
+        secret: Option<Hidden>, "For `HS256`: what is shared with the issuer, at least 32 bytes. `${NAME}` is replaced.";
+        key_file: Option<ExistingFile>, "For the others: the issuer's public key, in PEM form.";
+        jwks_file: Option<ExistingFile>, "Or a set of them (JWKS).";
+        jwks_url: Option<KeysUrl>, "Or where to fetch such a set. `${NAME}` is replaced.";
+        refresh: Duration = "10m", "How often a set is read again. A token that names a key which it lacks has it read at once, but not twice in 5 s.";
+        issuer: Vec<String> = Vec::<String>::new(), "What `iss` has to be, one of these. None: it is not looked at.";
+        audience: Vec<String> = Vec::<String>::new(), "What `aud` has to be, one of these. None: a token with an audience is refused.";
+        leeway: Duration = "60s", "By how much the clock of the issuer may differ.";
+        claim: String = "standpipe", "The claim that says what a client may see and send: `{subscribe, publish, filter, plan}`.";
+        subscribe: Vec<Pattern> = Vec::<String>::new(), "The topics of a token whose claim does not say.";
+        publish: Vec<Pattern> = Vec::<String>::new(), "The same for publishing.";
+    }
+}
+
+section! {
+    KeyKeys {
+        name: String, "What the key is called where its client is shown. Unique, not secret.";
+        hash: Hash, "What the key hashes to; `standpipe key` makes both. `${NAME}` is replaced.";
+        subject: Option<String>, "Whom it stands for. Without it, its name.";
+        subscribe: Vec<Pattern> = Vec::<String>::new(), "The topics that its client may subscribe.";
+        publish: Vec<Pattern> = Vec::<String>::new(), "The topics that it may publish to.";
+        filter: Option<FilterText>, "Holds for every event that the client is shown, whatever it selects.";
+        plan: Option<String>, "The plan of its client.";
     }
 }
 
@@ -163,3 +212,4 @@ section! {
 choice!(Confirm: "pong" => Confirm::Pong, "ack" => Confirm::Ack);
 choice!(ForwardedBy: "x-forwarded-for" => ForwardedBy::XForwardedFor, "forwarded" => ForwardedBy::Forwarded);
 choice!(Overflow: "disconnect" => Overflow::Disconnect, "catch_up" => Overflow::CatchUp, "skip" => Overflow::Skip);
+choice!(AuthorizationHeader: "ours" => AuthorizationHeader::Ours, "foreign" => AuthorizationHeader::Foreign);

@@ -144,7 +144,6 @@ fn everything_that_is_wrong_is_told_at_once() {
             `limits.max_connections`: found "many"; it is a whole number from 1
             `limits.max_filter_depth`: found 1000; it is a whole number from 1 to 128
             `auth.allowed_origins[1]`: an origin is `scheme://host[:port]` without a path, or `null`; `a.example/` is not
-            `auth.mode`: "jwt" is not available in this version; only "none" is, or leave it out
             `billing.sink`: "apify" is not available in this version; only "none" is, or leave it out
             `admin.listen`: it is not available in this version; leave it out
             `source[0].url`: `push` has no such key, only websocket has
@@ -160,7 +159,8 @@ fn everything_that_is_wrong_is_told_at_once() {
             `source.feed.name`: another source has this name; names are unique
             `source.feed.file`: there is no file nowhere.jsonl
             `source.feed.speed`: found 0; it is `recorded`, `max` or a number above 0
-            `source.feed.repeat`: found "yes"; it is `true` or `false`"#]],
+            `source.feed.repeat`: found "yes"; it is `true` or `false`
+            `auth.jwt.algorithm`: it is missing; write the one that your issuer signs by: "HS256", "RS256", "ES256" or "EdDSA""#]],
     );
 }
 
