@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "the helpers of tests, which fail the test")]
 
+mod billing;
 mod config;
 mod conflate;
 mod crowd;

@@ -65,6 +65,8 @@ pub struct Connection {
     position: AtomicU64,
     last_receipt: AtomicU64,
     last_progress: AtomicU64,
+    billed: AtomicU64,
+    unpaid: AtomicBool,
 }
 
 /// What a client is subscribed to.
@@ -97,6 +99,8 @@ impl Connection {
             position: AtomicU64::new(NOWHERE),
             last_receipt: AtomicU64::new(0),
             last_progress: AtomicU64::new(0),
+            billed: AtomicU64::new(0),
+            unpaid: AtomicBool::new(false),
         }
     }
 
@@ -280,6 +284,16 @@ impl Connection {
         self.last_progress.load(Relaxed)
     }
 
+    /// How many of its events were proven and billed.
+    pub fn billed(&self) -> u64 {
+        self.billed.load(Relaxed)
+    }
+
+    /// Whether what waits for it waits for money, and not because its client is slow.
+    pub fn is_unpaid(&self) -> bool {
+        self.unpaid.load(Relaxed)
+    }
+
     /// How many pongs and acknowledgements proved nothing.
     pub fn unproven(&self) -> u64 {
         self.unproven.load(Relaxed)
@@ -337,6 +351,14 @@ impl Connection {
             self.last_progress.store(at, Relaxed);
         }
         self.last_receipt.store(at, Relaxed);
+    }
+
+    pub(crate) fn set_billed(&self, billed: u64) {
+        self.billed.store(billed, Relaxed);
+    }
+
+    pub(crate) fn set_unpaid(&self, unpaid: bool) {
+        self.unpaid.store(unpaid, Relaxed);
     }
 
     pub(crate) fn count_unproven(&self) {

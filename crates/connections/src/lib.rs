@@ -27,7 +27,7 @@ mod writer;
 pub use closing::Closing;
 pub use config::Config;
 pub use connection::{Connection, Opening, Subscribed};
-pub use life::{Commands, Ended, Life, Preparation, Prepared};
+pub use life::{Commands, Ended, Life, Paying, Preparation, Prepared};
 pub use outbox::{Offer, TakenBack, Way};
 pub use queued::Mark;
 pub use registry::Registry;

@@ -12,6 +12,7 @@
 
 mod goodbye;
 mod incoming;
+mod paying;
 mod rest;
 
 use std::{
@@ -31,6 +32,8 @@ use tokio::{
     sync::mpsc,
     time::{Instant, Sleep},
 };
+
+pub use paying::Paying;
 
 use crate::{
     Closing, Config, Connection, Mark, clock::unix_ms, outbox::Waiting, queued::Held, reader::Reader, writer::Writer,
@@ -96,6 +99,8 @@ pub struct Life<IO, C: Commands> {
     /// Since when not one byte could be written.
     stalled: Option<Instant>,
     ping_wanted: bool,
+    /// Only of a connection whose deliveries are billed.
+    paying: Option<Box<Paying>>,
     /// What the peer sends has lost its meaning. It is read and dropped, so that the peer comes to read why.
     deaf: bool,
     sleep: Pin<Box<Sleep>>,
@@ -150,8 +155,8 @@ thread_local! {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
-    /// A connection whose handshake is done. `early` came behind the handshake.
-    pub fn new(io: IO, early: &[u8], connection: Arc<Connection>, commands: C) -> Self {
+    /// A connection whose handshake is done. `early` came behind the handshake. With `paying`, what it gets is billed.
+    pub fn new(io: IO, early: &[u8], connection: Arc<Connection>, commands: C, paying: Option<Paying>) -> Self {
         let now = Instant::now();
         let config = connection.config();
         let timing =
@@ -175,6 +180,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             waiting: Waiting::default(),
             stalled: None,
             ping_wanted: false,
+            paying: paying.map(Box::new),
             deaf: false,
             sleep: Box::pin(tokio::time::sleep_until(now)),
             connection,
@@ -314,6 +320,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             }
             Phase::Open => {}
         }
+        if self.receipt_at().is_some_and(|at| at <= now) {
+            self.want_receipt(now);
+        }
         let config = self.connection.config();
         if self.stalled.is_some_and(|since| since + config.write_timeout <= now) {
             return Some(CloseReason::WriteStalled);
@@ -363,6 +372,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     fn give_back(&mut self) {
         self.connection.outbox().give_back();
         self.writer.give_back();
+        if let Some(paying) = &mut self.paying {
+            paying.give_back();
+        }
     }
 
     /// A peer that does not answer while data is outstanding is slow; else it is gone.
@@ -379,7 +391,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// Since when the oldest frame waits, if waiting too long has consequences.
     fn oldest_waiting(&self) -> Option<Instant> {
         let ages = matches!(self.phase, Phase::Open) && self.connection.opening.overflow == Overflow::Disconnect;
-        ages.then(|| self.writer.oldest().or(self.waiting.oldest)).flatten()
+        let in_outbox = self.waiting.oldest.filter(|_| !self.is_unpaid());
+        ages.then(|| self.writer.oldest().or(in_outbox)).flatten()
     }
 
     /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
@@ -387,7 +400,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         if !self.may_pass(now) {
             return Poll::Pending;
         }
-        self.take(now);
+        self.take(cx, now);
         if self.writer.is_empty() {
             return Poll::Pending;
         }
@@ -430,7 +443,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         !must_pass || self.connection.pass()
     }
 
-    fn take(&mut self, now: Instant) {
+    fn take(&mut self, cx: &Context<'_>, now: Instant) {
         let flushing = match &self.phase {
             // While the socket takes nothing, what is queued may still be conflated.
             Phase::Open => self.stalled.is_none() && self.flush_at(now).is_none(),
@@ -439,16 +452,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         };
         let mut window_closed = false;
         if flushing {
+            self.begin_paying();
             let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
-            let writer = RefCell::new(&mut self.writer);
+            let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
             let mut outbox = self.connection.outbox();
             outbox.take_while(
-                |next| writer.borrow().may_take(next, confirmed, config),
-                |next| writer.borrow_mut().take(next),
+                |next| {
+                    let fits = writer.borrow().may_take(next, confirmed, config);
+                    fits && paying.borrow_mut().as_mut().is_none_or(|paying| paying.admit(next))
+                },
+                |next| {
+                    if let Some(paying) = paying.borrow_mut().as_mut() {
+                        paying.took(&next);
+                    }
+                    writer.borrow_mut().take(next);
+                },
             );
             outbox.set_in_hand(writer.borrow().first_event());
             window_closed = !outbox.is_empty() && !writer.borrow().is_full();
             self.waiting = outbox.waiting();
+            drop(outbox);
+            self.end_paying(cx);
         }
         if matches!(self.phase, Phase::Open) || window_closed {
             self.place_ping(window_closed, now);
@@ -468,6 +492,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let awaited = window_closed && unstamped_frames > 0;
         if !(self.ping_wanted || much || first || awaited) {
             return;
+        }
+        if let Some(paying) = &mut self.paying {
+            paying.stamped(now);
         }
         if let Some(payload) = self.receipts.stamp(random(), placed) {
             self.writer.place(frame::ping(&payload), Mark::Ping, now);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use standpipe_protocol::{Message, Record};
+use standpipe_protocol::{Message, Record, Topic};
 use tokio::time::Instant;
 
 /// What has come about once a frame is fully written.
@@ -143,6 +143,14 @@ impl Queued {
     /// Whether it can be read from the log again, or means nothing without what can.
     pub(crate) fn is_of_the_log(&self) -> bool {
         matches!((&self.body, self.mark), (Body::Record(_), Mark::Event(_)) | (_, Mark::Heartbeat(_)))
+    }
+
+    /// The topic of the event that waits here; nothing for what was made for this client alone.
+    pub(crate) fn topic(&self) -> Option<&Topic> {
+        match &self.body {
+            Body::Record(record) => Some(&record.topic),
+            Body::Own(_) => None,
+        }
     }
 
     /// The place in the log of the event that waits here, or of one before it that it stands for.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use standpipe_connections::{Connection, Way};
 use standpipe_ledger::Tally;
 use standpipe_liveness::Bucket;
-use standpipe_protocol::{ErrorCode, GapReason, OnGap, Record, Refusal};
+use standpipe_protocol::{ErrorCode, GapReason, OnGap, Overflow, Record, Refusal};
 use standpipe_selection::{Entry, Grant, Subscription, Subscriptions};
 use tokio::time::Instant;
 
@@ -154,6 +154,14 @@ impl Client {
             Err(wait) => Some(now + wait.max(PAUSE)),
         };
         self.paused_until.is_none()
+    }
+
+    /// What happens if it does not keep up. What waits for money waits in the log: that is not the client's fault.
+    pub(crate) fn policy(&self) -> Overflow {
+        match self.connection.opening.overflow {
+            Overflow::Disconnect if self.connection.is_unpaid() => Overflow::CatchUp,
+            policy => policy,
+        }
     }
 
     /// The last place that was evaluated for it, when its shard stands at `shard`.

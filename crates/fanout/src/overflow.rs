@@ -10,7 +10,7 @@ use standpipe_protocol::{Gap, GapReason, Message, Overflow};
 
 /// Applies the client's policy: the event at `seq` matched, and was not taken.
 pub(crate) fn overflow(client: &mut Client, seq: u64, counters: &mut Counters) {
-    let policy = client.connection.opening.overflow;
+    let policy = client.policy();
     counters.overflows.count(&policy);
     client.mode = match policy {
         Overflow::Disconnect => {

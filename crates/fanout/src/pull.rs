@@ -121,7 +121,7 @@ fn advance(
     desk.batch.clear();
     let up_to = match desk.log.read(reading.plan.as_ref(), reading.cursor, to, STEP, desk.batch) {
         Ok(up_to) => up_to,
-        Err(Expired { .. }) if reading.waits && client.connection.opening.overflow == Overflow::Disconnect => {
+        Err(Expired { .. }) if reading.waits && client.policy() == Overflow::Disconnect => {
             let limit = "the log has let go of what it was to read next";
             client.connection.close(Closing::slow_consumer(limit));
             return Pulled::Done;

@@ -189,6 +189,8 @@ pub struct Description {
     pub unproven: u64,
     /// What became of its events.
     pub ledger: Tally,
+    /// Of those that were confirmed, how many were billed.
+    pub billed: u64,
 }
 
 /// One subscription of a [`Description`].

@@ -1,6 +1,6 @@
 //! What one connection was given that costs money, and how much of it is proven to have been received.
 //!
-//! The writer asks before it takes an event ([`Bill::may_take`]) and tells what it took; a receipt tells how many of the
+//! The writer asks before it takes a frame ([`Bill::admit`]) and tells that it took it; a receipt tells how many of the
 //! frames arrived. Between the two, frames of the same class are one entry: a connection whose events are all charged as
 //! the same thing has one, however many are on their way. So an event costs a comparison, and a receipt one addition.
 
@@ -16,8 +16,10 @@ use std::{
     task::Waker,
 };
 
+use standpipe_protocol::Topic;
+
 use crate::{
-    Class, Payer,
+    Class, Payer, Tariff,
     gate::{Gate, Pass, Pause, Ticket},
 };
 
@@ -74,14 +76,12 @@ impl Account {
     }
 }
 
-/// What the writer may do with the next event.
+/// Why the writer may not take the next event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum May {
-    /// Take it, as what it is billed as; nothing: nobody pays for it.
-    Take(Option<Class>),
-    /// Wait.
+pub enum Unpaid {
+    /// Asking again may help: [`Bill::wait`].
     Wait(Pause),
-    /// End: its payer cannot be charged any more.
+    /// Its payer cannot be charged any more: it ends.
     Part,
 }
 
@@ -101,6 +101,9 @@ struct Run {
 pub struct Bill {
     account: Arc<Account>,
     gate: Arc<Gate>,
+    tariff: Arc<Tariff>,
+    /// What the frame that was admitted last is billed as.
+    admitted: Option<Class>,
     /// Invariant: the ends increase, and two neighbours are of different classes.
     runs: VecDeque<Run>,
     taken: u64,
@@ -112,35 +115,47 @@ pub struct Bill {
 }
 
 impl Bill {
-    pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>) -> Self {
-        let (runs, taken, proven, spare, ticket, billed) = Default::default();
-        Self { account, gate, runs, taken, proven, spare, ticket, billed }
+    pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>, tariff: Arc<Tariff>) -> Self {
+        let (admitted, runs, taken, proven, spare, ticket, billed) = Default::default();
+        Self { account, gate, tariff, admitted, runs, taken, proven, spare, ticket, billed }
     }
 
-    /// Whether the next event, which is charged as `class`, may be taken.
-    pub fn may_take(&mut self, class: Option<Class>) -> May {
-        let Some(class) = class else { return May::Take(None) };
+    /// Whether the next data frame may be taken: an event of `topic`, or something that costs nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&mut self, topic: Option<&Topic>) -> Result<(), Unpaid> {
+        self.admitted = match topic.and_then(|topic| self.tariff.class(topic)) {
+            Some(class) => self.pass(class)?,
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// What an event of `class` is billed as now, if anybody pays for it.
+    fn pass(&mut self, class: Class) -> Result<Option<Class>, Unpaid> {
         if self.account.denied.load(Relaxed) {
-            return May::Part;
+            return Err(Unpaid::Part);
         }
         if self.spare.is_some_and(|(of, count)| of == class && count > 0) {
-            return May::Take(Some(class));
+            return Ok(Some(class));
         }
         self.rest();
         let is_full = self.account.unsettled() >= self.account.max_unsettled;
         match self.gate.pass(class, RESERVED, is_full) {
-            Pass::Billed => May::Take(Some(class)),
-            Pass::Unbilled => May::Take(None),
+            Pass::Billed => Ok(Some(class)),
+            Pass::Unbilled => Ok(None),
             Pass::Reserved(count) => {
                 self.spare = Some((class, count));
-                May::Take(Some(class))
+                Ok(Some(class))
             }
-            Pass::No(pause) => May::Wait(pause),
+            Pass::No(pause) => Err(Unpaid::Wait(pause)),
         }
     }
 
-    /// A data frame was taken, as [`Bill::may_take`] allowed.
-    pub fn took(&mut self, class: Option<Class>) {
+    /// The data frame that was admitted last was taken.
+    pub fn took(&mut self) {
+        let class = self.admitted.take();
         if let (Some(class), Some((of, count))) = (class, &mut self.spare)
             && class == *of
         {
@@ -160,7 +175,7 @@ impl Bill {
         }
     }
 
-    /// Has `waker` woken when [`Bill::may_take`] may answer differently.
+    /// Has `waker` woken when [`Bill::admit`] may answer differently. What has changed by now does not wake it: ask again.
     pub fn wait(&mut self, waker: &Waker) {
         self.ticket = Some(self.gate.wait(self.ticket, waker));
     }

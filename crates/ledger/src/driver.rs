@@ -322,6 +322,13 @@ impl<S: ChargeSink> Driver<S> {
     }
 }
 
+/// However it ended: what is confirmed from now on is not charged, so it is not delivered for money either.
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        self.shared.gate.set_stalled(true);
+    }
+}
+
 /// For waits only: it need not be secret.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX)

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use standpipe_protocol::{ConnectionId, Topic};
+use standpipe_protocol::ConnectionId;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Bill, Budget, ChargeSink, Class, ClassNumbers, Counts, EventName, Found, Journal, JournalError, Numbers, Payer,
-    RequestId, Settlement, Tariff, Unbilled, Usd, bill::Account, driver::Driver, gate::Gate,
+    Bill, Budget, ChargeSink, ClassNumbers, Counts, EventName, Found, Journal, JournalError, Numbers, Payer, RequestId,
+    Settlement, Tariff, Unbilled, Usd, bill::Account, driver::Driver, gate::Gate,
 };
 
 /// What is to be charged for, and how far.
@@ -170,14 +170,9 @@ impl Ledger {
         Ok(Self { shared, settle })
     }
 
-    /// What an event of `topic` is charged as.
-    pub fn class(&self, topic: &Topic) -> Option<Class> {
-        self.shared.tariff.class(topic)
-    }
-
     /// The bill of a connection that the run pays for.
     pub fn bill(&self) -> Bill {
-        Bill::new(Arc::clone(&self.shared.run), Arc::clone(&self.shared.gate))
+        self.shared.bill(Arc::clone(&self.shared.run))
     }
 
     /// The bill of a connection whose caller pays, and is known to the sink by `request`.
@@ -185,7 +180,7 @@ impl Ledger {
         let (classes, max_unsettled) = (self.shared.tariff.names().len(), self.shared.max_unsettled);
         let account = Arc::new(Account::new(Payer::Connection(connection), classes, max_unsettled));
         lock(&self.shared.arrived).push((Arc::clone(&account), request));
-        Bill::new(account, Arc::clone(&self.shared.gate))
+        self.shared.bill(account)
     }
 
     /// Waits until all that is confirmed is settled, at most until `deadline`. Nothing is gathered any more from then on.
@@ -204,6 +199,10 @@ impl Ledger {
 }
 
 impl Shared {
+    fn bill(&self, account: Arc<Account>) -> Bill {
+        Bill::new(account, Arc::clone(&self.gate), Arc::clone(&self.tariff))
+    }
+
     pub(crate) fn take_arrived(&self) -> Vec<(Arc<Account>, RequestId)> {
         std::mem::take(&mut *lock(&self.arrived))
     }

@@ -25,7 +25,7 @@ pub mod sink;
 pub mod tally;
 pub mod tariff;
 
-pub use bill::{Bill, May};
+pub use bill::{Bill, Unpaid};
 pub use bucket::TokenBucket;
 pub use budget::{Budget, Outlook};
 pub use charge::{Answer, Charge, Denied, Key, Payer, RequestId, Scope};

@@ -54,6 +54,10 @@ fn summary(file: &Path, settings: &Settings) -> String {
     let (ping, patience) = (show_duration(client.each.ping_interval), show_duration(client.each.pong_timeout));
     line("liveness", format!("a ping every {ping}, gone after {patience} without a receipt"));
     line("memory", format!("{} for log, queues and snapshots; {} threads", size(server.memory), server.workers));
+    if let Some(billing) = &settings.billing {
+        let cap = billing.cap.map_or_else(String::new, |cap| format!(", up to ${cap}"));
+        line("billing", format!("charges of `{}` to {}{cap}", billing.run, billing.file.display()));
+    }
     let (window, deadline) = (show_duration(drain.window), show_duration(drain.deadline));
     line("drain", format!("clients are sent away over {window}, the end after {deadline}"));
     if let Some(doubt) = settings.doubts() {

@@ -6,6 +6,7 @@
 pub mod args;
 mod audit;
 mod auth;
+mod billing;
 pub mod check;
 pub mod config;
 pub mod demo;

@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, IntCounterVec, IntGaugeVec, Opts, Registry as Exposition, TextEncoder,
+    Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry as Exposition, TextEncoder,
     core::{AtomicU64, GenericGauge},
 };
 use standpipe_connections::Registry;
 use standpipe_entry::{Counts, Guests};
 use standpipe_fanout::{Bounds, Kept, KeysReport, Report};
+use standpipe_ledger::{EventReport, Usd};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
@@ -25,6 +26,8 @@ pub(crate) struct Numbers<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
     pub(crate) kept: Kept,
+    /// Where deliveries are billed.
+    pub(crate) billing: Option<standpipe_ledger::Report>,
     pub(crate) log: LogNumbers,
     pub(crate) sources: Vec<SourceStatus>,
     pub(crate) draining: bool,
@@ -57,8 +60,21 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
 }
 
 fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
-    let Numbers { entry, guests, audit, registry, report, kept, log, sources, draining, panics, tasks, uptime } =
-        numbers;
+    let Numbers {
+        entry,
+        guests,
+        audit,
+        registry,
+        report,
+        kept,
+        billing,
+        log,
+        sources,
+        draining,
+        panics,
+        tasks,
+        uptime,
+    } = numbers;
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", *panics)?;
@@ -123,6 +139,9 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     let found: Vec<_> = audit.differences().map(|(of, n)| (of, i64::try_from(n).unwrap_or(i64::MAX))).collect();
     let help = "How far parts were apart that hold the same. Always 0, or there is a bug.";
     page.labelled_gauge("audit_difference", help, "of", &found)?;
+    if let Some(billing) = billing {
+        fill_billing(page, billing)?;
+    }
 
     page.gauge("log_head", "The last seq.", log.bounds.head)?;
     page.gauge("log_floor", "The first seq that is held.", log.bounds.floor)?;
@@ -162,6 +181,51 @@ fn fill_guests(page: &Page, guests: &Guests) -> prometheus::Result<()> {
     page.gauge("entry_held_back", "Answers to the refused that are held back.", guests.held_back() as u64)
 }
 
+fn fill_billing(page: &Page, billing: &standpipe_ledger::Report) -> prometheus::Result<()> {
+    type Number = fn(&EventReport) -> u64;
+    let totals: [(&str, &str, Number); 4] = [
+        ("ledger_billed_total", "Deliveries that were proven and billed.", |e| e.numbers.confirmed),
+        ("ledger_charged_total", "Deliveries that are charged.", |e| e.numbers.charged),
+        ("ledger_denied_total", "Deliveries that will not be charged: the sink refused.", |e| e.numbers.denied),
+        ("ledger_dropped_total", "Deliveries that may be charged or not, and are given up.", |e| e.numbers.dropped),
+    ];
+    let by_event = |number: Number| billing.events.iter().map(move |(name, event)| (name.as_str(), number(event)));
+    for (name, help, number) in totals {
+        page.labelled_counter(name, help, "event", &by_event(number).collect::<Vec<_>>())?;
+    }
+    let gauges: [(&str, &str, Number); 2] = [
+        ("ledger_unsettled", "Deliveries that are billed, and neither charged nor given up.", |e| e.unsettled),
+        ("ledger_doubtful", "Of these, perhaps charged.", |e| e.doubtful),
+    ];
+    for (name, help, number) in gauges {
+        let values = by_event(number).map(|(name, count)| (name, i64::try_from(count).unwrap_or(i64::MAX)));
+        page.labelled_gauge(name, help, "event", &values.collect::<Vec<_>>())?;
+    }
+    let calls = &billing.calls;
+    let answers = [
+        ("accepted", calls.accepted),
+        ("deferred", calls.deferred),
+        ("unknown", calls.unknown),
+        ("denied", calls.denied),
+        ("counts_failed", calls.counts_failed),
+    ];
+    page.labelled_counter(
+        "ledger_calls_total",
+        "Calls to the billing sink, by what came of them.",
+        "answer",
+        &answers,
+    )?;
+    page.gauge("ledger_stalled", "1 while nothing can be billed.", u64::from(billing.stalled))?;
+    page.gauge("ledger_waiting", "Connections that wait for money, or for billing to work.", billing.waiting as u64)?;
+    page.gauge("ledger_journal_bytes", "The size of the journal.", billing.journal_bytes)?;
+    let help = "How often the journal could not be written.";
+    page.counter("ledger_journal_failures_total", help, billing.journal_failures)?;
+    let Some(budget) = &billing.budget else { return Ok(()) };
+    page.money("ledger_budget_cap_usd", "What may be charged in all.", budget.cap())?;
+    page.money("ledger_budget_free_usd", "What may still be delivered.", budget.free())?;
+    page.money("ledger_budget_settled_usd", "What is charged, or may be.", budget.settled())
+}
+
 fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
     type Number = fn(&SourceStatus) -> u64;
     let totals: [(&str, &str, Number); 6] = [
@@ -196,6 +260,13 @@ impl Page {
     fn gauge(&self, name: &str, help: &str, value: u64) -> prometheus::Result<()> {
         let gauge = GenericGauge::<AtomicU64>::with_opts(opts(name, help))?;
         gauge.set(value);
+        self.0.register(Box::new(gauge))
+    }
+
+    /// Shown in floating point, as all metrics are. Nothing is computed with it.
+    fn money(&self, name: &str, help: &str, amount: Usd) -> prometheus::Result<()> {
+        let gauge = Gauge::with_opts(opts(name, help))?;
+        gauge.set(amount.approximately());
         self.0.register(Box::new(gauge))
     }
 
@@ -269,6 +340,7 @@ mod tests {
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
             kept: Kept { bytes: 3, max: 4 },
+            billing: Some(standpipe_ledger::Report::default()),
             log: LogNumbers {
                 bounds: Bounds { floor: 3, head: 9 },
                 bytes: 1,
@@ -294,6 +366,7 @@ mod tests {
             "standpipe_fanout_reliefs_total{followed=\"returned\"} 0",
             "standpipe_ledger_difference 0",
             "standpipe_audit_difference{of=\"sockets\"} 0",
+            "standpipe_ledger_calls_total{answer=\"unknown\"} 0",
             "standpipe_log_head 9",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} in\n{page}");

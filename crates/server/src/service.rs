@@ -106,6 +106,7 @@ impl Service for Standpipe {
             registry: &self.sessions.registry,
             report: fanout.report().await,
             kept: fanout.kept(),
+            billing: self.sessions.billing.as_ref().map(|billing| billing.report()),
             log: LogNumbers {
                 bounds: log.bounds(),
                 bytes: log.bytes(),

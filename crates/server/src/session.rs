@@ -12,6 +12,8 @@ use standpipe_protocol::{
 use standpipe_selection::{Bounds, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
+use crate::billing::Billing;
+
 /// What every session needs: shared, and fixed for the life of the process.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -31,6 +33,8 @@ pub(crate) struct Sessions {
     pub(crate) confirm: Confirm,
     /// What happens to those that do not keep up and did not choose.
     pub(crate) overflow: Overflow,
+    /// Where what they get is billed, if it is.
+    pub(crate) billing: Option<Arc<Billing>>,
 }
 
 impl Sessions {
@@ -87,7 +91,8 @@ impl Sessions {
         }
         let commands =
             ToShards { mailbox: shard.clone(), auth: Arc::clone(&self.auth), bounds: Arc::clone(&self.bounds) };
-        let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands));
+        let paying = self.billing.as_ref().map(|billing| billing.paying());
+        let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands, paying));
         Some(Session { life, connection, shard, permit })
     }
 

@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit::{self, Audit},
     auth,
+    billing::Billing,
     config::Settings,
     descriptors,
     service::Standpipe,
@@ -32,6 +33,9 @@ const CROWD: usize = 32;
 /// Of the drain's deadline, what is left for stopping once the clients are gone.
 const STOPPING: Duration = Duration::from_secs(1);
 
+/// The same, for charging what the last receipts have proven, where deliveries are billed.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// Runs the server until it is told to end. `announce` is given the address once clients can connect.
 ///
 /// # Errors
@@ -45,6 +49,11 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let address = listener.address();
     let entry = &settings.entry;
     descriptors::provide(entry.guests.max_connections.get().saturating_add(entry.limits.max_http.get()));
+    // Before the sources: nothing is delivered that could not be billed.
+    let billing = match settings.billing.clone() {
+        Some(billing) => Some(Arc::new(Billing::start(billing, settings.client.receipt_interval).await?)),
+        None => None,
+    };
     let plan = DrainPlan { window: settings.drain.window, deadline: settings.drain.deadline };
 
     let (clients, sources) = (TaskTracker::new(), TaskTracker::new());
@@ -60,7 +69,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let auth = Arc::new(auth::start(&settings.auth, &sources, &stop_sources)?);
     // The sources hold the ends that count: the log and the news end with the last of them.
     drop((items, changes));
-    let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream));
+    let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream, billing.clone()));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
@@ -79,7 +88,9 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     };
     standpipe.draining.cancel();
     let begun = Instant::now();
-    let left = say_goodbye(&standpipe.sessions.registry, plan, &mut signals).await;
+    let reserved = STOPPING + billing.as_ref().map_or(Duration::ZERO, |_| SETTLING);
+    let goodbyes = DrainPlan { deadline: plan.deadline.saturating_sub(reserved), ..plan };
+    let left = say_goodbye(&standpipe.sessions.registry, goodbyes, &mut signals).await;
     if left > 0 {
         tracing::warn!(left, "clients were still connected at `drain.deadline`");
     }
@@ -89,6 +100,9 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     clients.close();
     let deadline = begun + plan.deadline;
     let _ = tokio::time::timeout_at(deadline, async { tokio::join!(sources.wait(), clients.wait()) }).await;
+    if let Some(billing) = billing {
+        billing.finish(deadline).await;
+    }
     let report = tokio::time::timeout_at(deadline, fanout.report()).await.ok();
     stop_shards.cancel();
     shards.close();
@@ -112,7 +126,6 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
 /// Drains; a further signal ends the spreading.
 async fn say_goodbye(registry: &Arc<Registry>, plan: DrainPlan, signals: &mut Signals) -> usize {
     let hurry = CancellationToken::new();
-    let plan = DrainPlan { deadline: plan.deadline.saturating_sub(STOPPING), ..plan };
     let goodbyes = drain::drain(registry, plan, &hurry);
     tokio::pin!(goodbyes);
     loop {
@@ -132,6 +145,7 @@ fn assemble(
     listener: &Listener,
     fanout: Fanout,
     upstream: Upstream,
+    billing: Option<Arc<Billing>>,
 ) -> Standpipe {
     let Settings { client, plans, limits, .. } = settings;
     Standpipe {
@@ -144,6 +158,7 @@ fn assemble(
             bounds: Arc::new(limits.bounds),
             confirm: client.confirm,
             overflow: client.overflow,
+            billing,
         },
         upstream,
         entry: listener.counts(),

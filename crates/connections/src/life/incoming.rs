@@ -55,7 +55,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     fn pong(&mut self, payload: &[u8]) {
         match self.receipts.pong(payload) {
-            Ok(()) => self.connection.confirmed(self.receipts.confirmed().frames, unix_ms()),
+            Ok(()) => {
+                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
+                self.prove();
+            }
             Err(_) => self.connection.count_unproven(),
         }
     }
@@ -87,6 +90,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let unproven = match self.receipts.ack(delivered, self.connection.written()) {
             Ok(()) => {
                 self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
+                self.prove();
                 return None;
             }
             Err(unproven) => unproven,

@@ -66,9 +66,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let config = self.connection.config();
         let deadlines = match &self.phase {
             Phase::Closing { flush_until, until, goodbye, .. } => {
-                [Some(if *goodbye { *until } else { *flush_until }), None, None, None, None, None]
+                [Some(if *goodbye { *until } else { *flush_until }), None, None, None, None, None, None]
             }
-            Phase::Echoing { until } => [Some(*until), None, None, None, None, None],
+            Phase::Echoing { until } => [Some(*until), None, None, None, None, None, None],
             Phase::Open => [
                 Some(Instant::from_std(self.heartbeat.next(self.receipts.unanswered_since()))),
                 self.selects_until(config),
@@ -76,6 +76,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 self.oldest_waiting().map(|at| at + config.max_queue_age),
                 self.flush_alarm(now),
                 self.expires_at,
+                self.receipt_at(),
             ],
         };
         deadlines.into_iter().flatten().min().unwrap_or(now + config.ping_interval)

@@ -71,7 +71,7 @@ fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> S
     connection.set_subscribed(Subscribed::ToSome);
     let (server, client) = tokio::io::duplex(pipe);
     let (sender, commands) = mpsc::channel(1);
-    let life = Life::new(server, b"", Arc::clone(&connection), Mailbox(sender));
+    let life = Life::new(server, b"", Arc::clone(&connection), Mailbox(sender), None);
     #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
     let life = tokio::spawn(life);
     Served { connection, client, commands, life }
@@ -296,7 +296,7 @@ async fn whoever_subscribes_to_nothing_is_told_and_closed() {
     let connection =
         Arc::new(Connection::new(opening, Arc::default(), Arc::new(config()), Arc::new(Signal::default())));
     let (server, client) = tokio::io::duplex(4096);
-    let life = Life::new(server, b"", connection, Mailbox(mpsc::channel(1).0));
+    let life = Life::new(server, b"", connection, Mailbox(mpsc::channel(1).0), None);
     let mut socket = websocket(client).await;
     let (ended, got) = tokio::join!(life, read_all(&mut socket));
     assert_eq!(ended.reason, CloseReason::FirstStepTimeout);

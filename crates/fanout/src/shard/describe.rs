@@ -44,6 +44,7 @@ impl Shard {
             last_receipt: connection.last_receipt(),
             unproven: connection.unproven(),
             ledger,
+            billed: connection.billed(),
         }
     }
 

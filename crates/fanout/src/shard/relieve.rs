@@ -77,7 +77,7 @@ fn kept(client: &Client, floor: u64) -> usize {
 
 /// The events that were queued last, if the client's policy has another way for them.
 fn take_back(client: &Client) -> Option<TakenBack> {
-    let has_other_way = match client.connection.opening.overflow {
+    let has_other_way = match client.policy() {
         Overflow::Disconnect => false,
         // What it has may be newer than what it would read then.
         Overflow::CatchUp => !client.is_conflating(),

@@ -212,7 +212,7 @@ impl World {
         let open = ask.open(Arc::clone(&connection));
         mailbox.sender.send(ToShard::Open(Box::new(open))).await.unwrap();
         let (server, client) = tokio::io::duplex(pipe);
-        let life = Life::new(server, b"", Arc::clone(&connection), ToShards(mailbox.sender.clone()));
+        let life = Life::new(server, b"", Arc::clone(&connection), ToShards(mailbox.sender.clone()), None);
         let id = connection.id();
         let life = self.tracker.spawn(async move {
             let ended = life.await;

@@ -3,7 +3,7 @@ use std::task::Wake;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Budget, Usd, gate::Unbilled};
+use crate::{Budget, EventName, Rule, Usd, gate::Unbilled};
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap()
@@ -18,13 +18,33 @@ fn gate(cap: Option<&str>, unbilled: Unbilled) -> Arc<Gate> {
     Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled))
 }
 
+fn tariff() -> Arc<Tariff> {
+    let rule = |topic: &'static str| Rule {
+        selects: Box::new(move |of| of.as_str() == topic),
+        event: EventName::new(topic).unwrap(),
+    };
+    Arc::new(Tariff::new(vec![rule("dear"), rule("cheap")], |_| None).unwrap())
+}
+
+fn bill(account: &Arc<Account>, gate: &Arc<Gate>) -> Bill {
+    Bill::new(Arc::clone(account), Arc::clone(gate), tariff())
+}
+
+/// Whether the next event of `class` may be taken.
+fn ask(bill: &mut Bill, class: Option<Class>) -> Result<(), Unpaid> {
+    let topic = Topic::new(match class {
+        Some(DEAR) => "dear",
+        Some(_) => "cheap",
+        None => "free",
+    });
+    bill.admit(Some(&topic.unwrap()))
+}
+
 /// Takes events of `class` until none may be taken, at most `count`.
 fn take(bill: &mut Bill, class: Option<Class>, count: u64) -> u64 {
     let mut taken = 0;
-    while taken < count
-        && let May::Take(class) = bill.may_take(class)
-    {
-        bill.took(class);
+    while taken < count && ask(bill, class).is_ok() {
+        bill.took();
         taken += 1;
     }
     bill.rest();
@@ -46,7 +66,7 @@ const CHEAP: Class = Class(1);
 #[test]
 fn only_what_is_proven_is_billed_and_each_as_what_it_is() {
     let account = account();
-    let mut bill = Bill::new(Arc::clone(&account), gate(None, Unbilled::Hold));
+    let mut bill = bill(&account, &gate(None, Unbilled::Hold));
     take(&mut bill, Some(DEAR), 3);
     take(&mut bill, None, 2);
     take(&mut bill, Some(CHEAP), 4);
@@ -65,52 +85,52 @@ fn only_what_is_proven_is_billed_and_each_as_what_it_is() {
 #[test]
 fn what_a_dead_client_tied_up_is_spent_by_a_live_one() {
     let gate = gate(Some("1"), Unbilled::Hold);
-    let (mut dead, mut live) = (Bill::new(account(), Arc::clone(&gate)), Bill::new(account(), Arc::clone(&gate)));
+    let (mut dead, mut live) = (bill(&account(), &gate), bill(&account(), &gate));
     assert_eq!(take(&mut dead, Some(DEAR), 2), 2);
     assert_eq!(take(&mut live, Some(DEAR), 9), 1);
-    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Budget));
+    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)));
     let woken = Arc::new(Woken::default());
     live.wait(&Arc::clone(&woken).into());
     drop(dead);
     assert_eq!(woken.0.load(Relaxed), 1);
     assert_eq!(take(&mut live, Some(DEAR), 9), 2);
     live.proven(3);
-    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Budget), "the sink may refuse it yet");
+    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)), "the sink may refuse it yet");
     live.wait(&Arc::clone(&woken).into());
     gate.settle(DEAR, 3);
     assert_eq!(woken.0.load(Relaxed), 2);
-    assert_eq!(live.may_take(Some(DEAR)), May::Wait(Pause::Exhausted));
+    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Exhausted)));
     assert_eq!(take(&mut live, Some(CHEAP), 9), 1, "what is cheaper still fits");
 }
 
 #[test]
 fn what_cannot_be_billed_waits_or_is_given_away_as_configured() {
-    for (unbilled, expected) in [(Unbilled::Hold, May::Wait(Pause::Billing)), (Unbilled::Give, May::Take(None))] {
+    for (unbilled, expected) in [(Unbilled::Hold, Err(Unpaid::Wait(Pause::Billing))), (Unbilled::Give, Ok(()))] {
         let (account, gate) = (account(), gate(None, unbilled));
-        let mut bill = Bill::new(Arc::clone(&account), Arc::clone(&gate));
+        let mut bill = bill(&account, &gate);
         gate.set_stalled(true);
-        assert_eq!(bill.may_take(Some(DEAR)), expected);
+        assert_eq!(ask(&mut bill, Some(DEAR)), expected);
         take(&mut bill, Some(DEAR), 2);
         gate.set_stalled(false);
-        assert_eq!(bill.may_take(Some(DEAR)), May::Take(Some(DEAR)));
         gate.deny(DEAR);
-        assert_eq!((bill.may_take(Some(DEAR)), bill.may_take(Some(CHEAP))), (expected, May::Take(Some(CHEAP))));
-        bill.proven(2);
+        assert_eq!((ask(&mut bill, Some(DEAR)), ask(&mut bill, Some(CHEAP))), (expected, Ok(())));
+        take(&mut bill, Some(DEAR), 2);
+        bill.proven(4);
         assert_eq!(account.unsettled(), 0, "what was given away is not billed later");
         account.deny();
-        assert_eq!((bill.may_take(Some(CHEAP)), bill.may_take(None)), (May::Part, May::Take(None)));
+        assert_eq!((ask(&mut bill, Some(CHEAP)), ask(&mut bill, None)), (Err(Unpaid::Part), Ok(())));
     }
 }
 
 #[test]
 fn no_account_has_more_unsettled_than_it_may() {
     let account = Arc::new(Account::new(Payer::Run, 2, 3));
-    let mut bill = Bill::new(Arc::clone(&account), gate(None, Unbilled::Hold));
+    let mut bill = bill(&account, &gate(None, Unbilled::Hold));
     assert_eq!(take(&mut bill, Some(DEAR), 5), 5);
     bill.proven(5);
-    assert_eq!(bill.may_take(Some(DEAR)), May::Wait(Pause::Billing));
+    assert_eq!(ask(&mut bill, Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
     account.settle(3);
-    assert_eq!(bill.may_take(Some(DEAR)), May::Take(Some(DEAR)));
+    assert_eq!(ask(&mut bill, Some(DEAR)), Ok(()));
 }
 
 proptest! {
@@ -118,7 +138,7 @@ proptest! {
     fn money_is_neither_lost_nor_made(operations in prop::collection::vec((0usize..3, 0u8..4, 0u64..40), 0..120)) {
         let gate = gate(Some("7.7"), Unbilled::Hold);
         let account = Arc::new(Account::new(Payer::Run, 2, u64::MAX));
-        let make = || Bill::new(Arc::clone(&account), Arc::clone(&gate));
+        let make = || bill(&account, &gate);
         let mut bills = [make(), make(), make()];
         // What each has taken and not proven, frame by frame.
         let mut models: [Vec<Option<Class>>; 3] = Default::default();
@@ -128,8 +148,8 @@ proptest! {
             match operation {
                 0 => for i in 0..n {
                     let class = [Some(DEAR), Some(CHEAP), Some(CHEAP), None][usize::try_from((i + n) / 3 % 4).unwrap()];
-                    if let May::Take(class) = bill.may_take(class) {
-                        bill.took(class);
+                    if ask(bill, class).is_ok() {
+                        bill.took();
                         model.push(class);
                         *taken += 1;
                     }

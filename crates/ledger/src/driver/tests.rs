@@ -6,15 +6,14 @@ use std::{
     task::Poll,
 };
 
+use standpipe_protocol::Topic;
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
-    Bill, Cap, Charge, Config, EventName, FileSink, Ledger, May, Pause, Rule, StartError, Tariff, Terms, Unbilled,
+    Bill, Cap, Charge, Config, EventName, FileSink, Ledger, Pause, Rule, StartError, Tariff, Terms, Unbilled, Unpaid,
 };
-
-const OP: Class = Class(0);
 
 /// The file, behind a door.
 #[derive(Clone)]
@@ -94,12 +93,14 @@ fn charged(path: &Path, run: &str) -> u64 {
     lines.filter(|line| line["run"] == run).map(|line| line["count"].as_u64().unwrap()).sum()
 }
 
+fn ask(bill: &mut Bill) -> Result<(), Unpaid> {
+    bill.admit(Some(&Topic::new("any").unwrap()))
+}
+
 fn take(bill: &mut Bill, count: u64) -> u64 {
     let mut taken = 0;
-    while taken < count
-        && let May::Take(class) = bill.may_take(Some(OP))
-    {
-        bill.took(class);
+    while taken < count && ask(bill).is_ok() {
+        bill.took();
         taken += 1;
     }
     bill.rest();
@@ -180,7 +181,7 @@ async fn a_cap_is_used_to_the_last_event_by_those_who_live_and_never_passed() {
     drop(bills);
     ledger.settle(soon()).await;
     assert_eq!(world.charged("run"), 3333);
-    assert_eq!(ledger.bill().may_take(Some(OP)), May::Wait(Pause::Exhausted));
+    assert_eq!(ask(&mut ledger.bill()), Err(Unpaid::Wait(Pause::Exhausted)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,12 +222,12 @@ async fn while_the_journal_cannot_be_written_nothing_is_delivered_for_money() {
     let sink = FileSink::open(&world.path("charges.jsonl"), "run").unwrap();
     let settlement = Settlement::new("run", 9, sink.terms(), shared.tariff.names(), journal.state(), std_now());
     let mut driver = Driver::new(sink, settlement, journal, shared, settling);
-    let wait = futures_util::future::poll_fn(|cx| match bill.may_take(Some(OP)) {
-        May::Wait(Pause::Billing) => {
+    let wait = futures_util::future::poll_fn(|cx| match ask(&mut bill) {
+        Err(Unpaid::Wait(Pause::Billing)) => {
             bill.wait(cx.waker());
             Poll::Pending
         }
-        may => Poll::Ready(may),
+        asked => Poll::Ready(asked),
     });
     driver.look();
     let written = driver.writing.take().unwrap().await;
@@ -238,7 +239,7 @@ async fn while_the_journal_cannot_be_written_nothing_is_delivered_for_money() {
     driver.look();
     let written = driver.writing.take().unwrap().await;
     driver.written(written);
-    assert_eq!(wait.await, May::Take(Some(OP)));
+    assert_eq!(wait.await, Ok(()));
     let op = EventName::new("op").unwrap();
     assert_eq!(driver.journal.as_ref().unwrap().state().events[&op].confirmed, 5, "and what was proven is not lost");
 }

@@ -18,6 +18,7 @@ use standpipe_upstream::SourceConfig;
 use keys::{Reader, Table};
 
 mod auth;
+mod billing;
 mod entry;
 mod environment;
 mod file;
@@ -37,6 +38,7 @@ mod valid;
 mod values;
 
 pub use auth::{Auth, KeysUrl, TokenKeys};
+pub use billing::Billing;
 pub use environment::Environment;
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
@@ -64,6 +66,8 @@ pub struct Settings {
     pub auth: Auth,
     /// The accept loop and HTTP, and who may do what only operators may.
     pub entry: standpipe_entry::Config,
+    /// Where deliveries are billed, if they are.
+    pub billing: Option<Billing>,
     /// The sources, in the order of the file; at least one.
     pub sources: Vec<SourceConfig>,
 }
@@ -120,9 +124,9 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let auth = section(root, "auth", reader, sections::AuthKeys::read);
     let jwt = section(root, "auth.jwt", reader, sections::JwtKeys::read);
     let keys = auth::keys(keys::descend(root, "auth.key"), reader);
-    // These two hold nothing yet that this version follows.
-    let _ = section(root, "billing", reader, sections::BillingKeys::read);
+    let billing = section(root, "billing", reader, sections::BillingKeys::read);
     let admin = section(root, "admin", reader, sections::AdminKeys::read);
+    // It holds nothing yet that this version follows.
     let _ = section(root, "input", reader, sections::InputKeys::read);
     let sources = source::read(root.get("source"), reader);
     let server = server.map(|keys| Server::check(keys, reader))?;
@@ -140,6 +144,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
         log,
         drain: Drain::check(&drain?, reader),
         entry: entry::entry(&server, limits.bounds, limit_keys, &plans, auth, admin?),
+        billing: Billing::check(billing?, reader),
         server,
         limits,
         plans,

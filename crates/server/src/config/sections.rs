@@ -6,16 +6,18 @@ use standpipe_entry::{
     AuthorizationHeader, ForwardedBy, Network,
     auth::{Algorithm, Hash},
 };
+use standpipe_ledger::Unbilled;
 use standpipe_liveness::Rate;
 use standpipe_protocol::{Confirm, Overflow};
 use standpipe_selection::{Pattern, Wider};
 
 use super::{
     auth::{FilterText, KeysUrl, Mode},
+    billing::{Amount, Events, Prices, SinkKind},
     keys::{Key, section},
     numbers::{Between, NoLimitAtZero, UpTo},
     quantity::Size,
-    texts::{AllowedOrigins, ExistingFile, Hidden},
+    texts::{AllowedOrigins, ExistingFile, FilePath, Hidden},
     valid::Flush,
     values::{Auto, OrNone, choice},
 };
@@ -188,9 +190,17 @@ section! {
 }
 
 section! {
-    BillingKeys {} later {
-        sink: String = "none", "Where confirmed deliveries are charged: `none`, `file` or `apify`.";
-        event: String = "event-delivered", "What a confirmed delivery is called there.";
+    BillingKeys {
+        sink: SinkKind = "none", "Where confirmed deliveries are charged.";
+        file: FilePath = "charges.jsonl", "With `sink = \"file\"`: where a line is written for each charge.";
+        journal: FilePath = "journal.jsonl", "What is confirmed and not yet charged, for the next process. At most 2 MiB.";
+        run: String = "standpipe", "Whose charges these are. Another name begins anew: what was owed under the old one is not charged.";
+        event: Events = "event-delivered", "What a confirmed delivery is charged as. Of a list, the first whose pattern selects the topic counts; topics that none selects cost nothing.";
+        prices: Option<Prices>, "What one delivery costs, by the name it is charged as.";
+        cap: Option<Amount>, "The most that the run may cost in all. Needs `prices`.";
+        unbilled: Unbilled = "hold", "What happens to deliveries while they cannot be billed: `hold` keeps them in the log, `give` delivers them for nothing.";
+        max_unsettled: NonZeroUsize = 1_000_000, "Deliveries that may be confirmed and not settled; beyond it, delivery waits.";
+    } later {
         bill: Vec<String> = vec!["live", "replay"], "Which deliveries count.";
     }
 }

@@ -33,6 +33,9 @@ pub(super) struct Hidden(pub(super) String);
 /// The path of a file that exists.
 pub(super) struct ExistingFile(pub(super) PathBuf);
 
+/// The path of a file that need not exist.
+pub(super) struct FilePath(pub(super) PathBuf);
+
 /// Which web pages may open a socket.
 pub(super) struct AllowedOrigins(pub(super) Origins);
 
@@ -121,6 +124,18 @@ impl Setting for ExistingFile {
             return reader.refuse(found, format!("there is no file {}", path.display()), "");
         }
         Some(Self(path))
+    }
+}
+
+impl Setting for FilePath {
+    const SHAPE: Shape = Shape::Text;
+
+    fn kind() -> String {
+        "the path of a file, from the directory of the configuration".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self(reader.directory.join(String::read(found, reader)?)))
     }
 }
 

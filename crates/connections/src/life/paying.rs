@@ -1,0 +1,144 @@
+//! A connection whose deliveries are billed: what may be taken for money, and how soon its receipt is asked for.
+//!
+//! What may not be taken now waits in its place, with all that is behind it; its client is not slow for that.
+
+use std::{task::Context, time::Duration};
+
+use standpipe_ledger::{Bill, Pause, Unpaid};
+use standpipe_protocol::{CloseReason, Topic};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Commands, Life};
+use crate::{Closing, queued::Queued};
+
+/// See the file's description.
+#[derive(Debug)]
+pub struct Paying {
+    bill: Bill,
+    /// The longest that what was written goes without a ping behind it.
+    receipt_interval: Duration,
+    stamped: Instant,
+    /// Why the next frame was not taken, and what it is about.
+    refused: Option<(Unpaid, Option<Topic>)>,
+}
+
+impl Paying {
+    /// A connection with `bill`, asked for a receipt every `receipt_interval` while it is written to.
+    pub fn new(bill: Bill, receipt_interval: Duration) -> Self {
+        Self { bill, receipt_interval, stamped: Instant::now(), refused: None }
+    }
+
+    /// Whether `next` may be taken. Only data can cost something.
+    pub(super) fn admit(&mut self, next: &Queued) -> bool {
+        if !next.mark.is_data() {
+            return true;
+        }
+        match self.bill.admit(next.topic()) {
+            Ok(()) => true,
+            Err(unpaid) => {
+                self.refused = Some((unpaid, next.topic().cloned()));
+                false
+            }
+        }
+    }
+
+    /// It was taken.
+    pub(super) fn took(&mut self, queued: &Queued) {
+        if queued.mark.is_data() {
+            self.bill.took();
+        }
+    }
+
+    /// Nothing more is taken for now. Returns the end of the connection, if nothing ever will be.
+    fn rest(&mut self, cx: &Context<'_>) -> Option<Closing> {
+        self.bill.rest();
+        let (unpaid, topic) = self.refused.as_ref()?;
+        match unpaid {
+            Unpaid::Part => Some(Closing::now(CloseReason::Restart)),
+            Unpaid::Wait(Pause::Exhausted) => Some(Closing::now(CloseReason::BudgetExhausted)),
+            Unpaid::Wait(Pause::Budget | Pause::Billing) => {
+                self.bill.wait(cx.waker());
+                // It may have become free before the waker was known.
+                if self.bill.admit(topic.as_ref()).is_ok() {
+                    cx.waker().wake_by_ref();
+                }
+                self.bill.rest();
+                None
+            }
+        }
+    }
+
+    /// When a receipt is to be asked for, if `unstamped` frames lie behind the last ping.
+    pub(super) fn receipt_at(&self, unstamped: u64) -> Option<Instant> {
+        (unstamped > 0).then(|| self.stamped + self.receipt_interval)
+    }
+
+    /// A receipt was asked for, as far as that is possible.
+    pub(super) fn stamped(&mut self, now: Instant) {
+        self.stamped = now;
+    }
+
+    /// All data frames up to the `frames`th are proven. Returns how many were billed so far.
+    pub(super) fn proven(&mut self, frames: u64) -> u64 {
+        self.bill.proven(frames);
+        self.bill.billed()
+    }
+
+    /// What was taken behind the `frames`th data frame was dropped.
+    pub(super) fn untake(&mut self, frames: u64) {
+        self.bill.untake(frames);
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.bill.give_back();
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
+    /// Frames are about to be taken.
+    pub(super) fn begin_paying(&mut self) {
+        if let Some(paying) = &mut self.paying {
+            paying.refused = None;
+        }
+    }
+
+    /// Nothing more is taken for now.
+    pub(super) fn end_paying(&mut self, cx: &Context<'_>) {
+        let Some(paying) = &mut self.paying else { return };
+        let closing = paying.rest(cx);
+        self.connection.set_unpaid(paying.refused.is_some());
+        if let Some(closing) = closing {
+            self.connection.close(closing);
+        }
+    }
+
+    /// Whether what waits does so for money, and not because its client is slow.
+    pub(super) fn is_unpaid(&self) -> bool {
+        self.paying.as_ref().is_some_and(|paying| paying.refused.is_some())
+    }
+
+    /// More is proven than before.
+    pub(super) fn prove(&mut self) {
+        let frames = self.receipts.confirmed().frames;
+        if let Some(paying) = &mut self.paying {
+            self.connection.set_billed(paying.proven(frames));
+        }
+    }
+
+    /// A ping goes behind what is written next, if only behind what is written already.
+    pub(super) fn want_receipt(&mut self, now: Instant) {
+        self.ping_wanted = true;
+        if let Some(paying) = &mut self.paying {
+            paying.stamped(now);
+        }
+    }
+
+    /// When a receipt is to be asked for, because it is worth money.
+    pub(super) fn receipt_at(&self) -> Option<Instant> {
+        let unstamped = self.writer.placed().frames.saturating_sub(self.receipts.last_stamp().frames);
+        self.paying.as_ref().and_then(|paying| paying.receipt_at(unstamped))
+    }
+}

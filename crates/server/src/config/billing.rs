@@ -1,0 +1,162 @@
+//! `[billing]`: where confirmed deliveries are charged, as what, at which price.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use ::config::{Value, ValueKind};
+use standpipe_ledger::{EventName, Unbilled, Usd};
+use standpipe_selection::Pattern;
+
+use super::{
+    keys::{Found, Reader, Setting, Shape},
+    sections::BillingKeys,
+    texts::FilePath,
+    values::{choice, wrong_type},
+};
+
+/// Deliveries that are billed, and where.
+#[derive(Debug, Clone)]
+pub struct Billing {
+    /// Whose charges they are.
+    pub run: String,
+    /// The file of charges.
+    pub file: PathBuf,
+    /// The journal.
+    pub journal: PathBuf,
+    /// What events of which topics are charged as. The first pattern that selects a topic counts.
+    pub events: Vec<(Pattern, EventName)>,
+    /// What they cost, where that is known.
+    pub prices: BTreeMap<EventName, Usd>,
+    /// The most that may be charged in all.
+    pub cap: Option<Usd>,
+    /// What happens to deliveries that cannot be billed.
+    pub unbilled: Unbilled,
+    /// How many may be confirmed and not settled.
+    pub max_unsettled: u64,
+}
+
+/// The sinks of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SinkKind {
+    None,
+    File,
+}
+
+choice!(SinkKind: "none" => SinkKind::None, "file" => SinkKind::File; later "apify");
+choice!(Unbilled: "hold" => Unbilled::Hold, "give" => Unbilled::Give);
+
+/// What events are charged as.
+pub(super) struct Events(Vec<(Pattern, EventName)>);
+
+/// What they cost.
+pub(super) struct Prices(BTreeMap<EventName, Usd>);
+
+/// An amount of money.
+pub(super) struct Amount(Usd);
+
+impl Billing {
+    /// Nothing where there is no sink.
+    pub(super) fn check(keys: BillingKeys, reader: &mut Reader<'_>) -> Option<Self> {
+        let prices = keys.prices.map(|Prices(prices)| prices).unwrap_or_default();
+        let Events(events) = keys.event;
+        let is_sound = reader.sound(&["billing.cap", "billing.prices", "billing.event"]);
+        for (_, name) in events.iter().filter(|(_, name)| !prices.contains_key(name)) {
+            if is_sound && keys.cap.is_some() {
+                let what = format!("the price of `{name}` is not known, so that nobody can tell when it is reached");
+                reader.problem("billing.cap", what, format!("write prices = {{ \"{name}\" = \"…\" }}"));
+            }
+        }
+        let (FilePath(file), FilePath(journal)) = (keys.file, keys.journal);
+        if file == journal {
+            reader.problem("billing.journal", "it is the file of charges as well", "they are two files");
+        }
+        let SinkKind::File = keys.sink else { return None };
+        Some(Self {
+            run: keys.run,
+            file,
+            journal,
+            events,
+            prices,
+            cap: keys.cap.map(|Amount(cap)| cap),
+            unbilled: keys.unbilled,
+            max_unsettled: keys.max_unsettled.get() as u64,
+        })
+    }
+}
+
+impl Setting for Events {
+    const SHAPE: Shape = Shape::List;
+
+    fn kind() -> String {
+        "a name, or a list, each `{ topics = PATTERN, name = NAME }`".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if found.text().is_some() {
+            return Some(Self(vec![(Pattern::everything(), read_name(found, reader)?)]));
+        }
+        let ValueKind::Array(items) = &found.value.kind else { return wrong_type::<_, Self>(found, reader) };
+        let rules =
+            items.iter().enumerate().map(|(i, item)| read_rule(&found.element(&format!("[{i}]"), item), reader));
+        let rules: Vec<_> = rules.collect();
+        rules.into_iter().collect::<Option<_>>().map(Self)
+    }
+}
+
+fn read_rule(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<(Pattern, EventName)> {
+    let ValueKind::Table(table) = &found.value.kind else { return wrong_type::<_, Events>(found, reader) };
+    reader.refuse_unknown(&found.path, table, &["topics", "name"]);
+    let member = |name: &str| table.get(name).map(|value| found.element(&format!(".{name}"), value));
+    let (Some(topics), Some(name)) = (member("topics"), member("name")) else {
+        return reader.refuse(found, "it has not both `topics` and `name`", "write { topics = \"a.>\", name = \"a\" }");
+    };
+    let pattern = match topics.text().map(Pattern::new) {
+        Some(Ok(pattern)) => Some(pattern),
+        Some(Err(refusal)) => reader.refuse(&topics, refusal.message, refusal.hint.unwrap_or_default()),
+        None => wrong_type::<_, String>(&topics, reader),
+    };
+    Some((pattern?, read_name(&name, reader)?))
+}
+
+fn read_name(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<EventName> {
+    let Some(text) = found.text() else { return wrong_type::<_, String>(found, reader) };
+    EventName::new(text).map_or_else(|error| reader.refuse(found, error.to_string(), ""), Some)
+}
+
+impl Setting for Prices {
+    const SHAPE: Shape = Shape::Map;
+
+    fn kind() -> String {
+        "a table, each NAME = AMOUNT".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let ValueKind::Table(table) = &found.value.kind else { return wrong_type::<_, Self>(found, reader) };
+        // Sorted, so that the same file gives the same report.
+        let sorted: BTreeMap<&String, &Value> = table.iter().collect();
+        let prices = sorted.into_iter().map(|(name, value)| {
+            let found = found.element(&format!(".{name}"), value);
+            let name = EventName::new(name).map_or_else(|error| reader.refuse(&found, error.to_string(), ""), Some);
+            let Amount(price) = Amount::read(&found, reader)?;
+            Some((name?, price))
+        });
+        let prices: Vec<_> = prices.collect();
+        prices.into_iter().collect::<Option<_>>().map(Self)
+    }
+}
+
+impl Setting for Amount {
+    const SHAPE: Shape = Shape::Text;
+
+    fn kind() -> String {
+        "US dollars as a text, such as `\"0.0003\"`".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        // A number of TOML is a floating-point number, and no amount is.
+        let Some(text) = found.text() else { return wrong_type::<_, Self>(found, reader) };
+        match text.parse() {
+            Ok(amount) => Some(Self(amount)),
+            Err(error) => reader.refuse(found, format!("{text:?}: {error}"), format!("it is {}", Self::kind())),
+        }
+    }
+}
