@@ -5,6 +5,7 @@
 mod billing;
 mod config;
 mod conflate;
+mod credentials;
 mod crowd;
 mod deliver;
 mod demo;
@@ -20,6 +21,7 @@ mod snapshot;
 mod storm;
 mod story;
 mod subscribe;
+mod tenants;
 mod upstream;
 
 use serde_json::{Value, json};

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     paths,
     process::{Process, Signal},
+    secrets,
     skip::is_ci,
     wait::PATIENCE,
 };
@@ -129,6 +130,7 @@ impl Collector {
     /// Waits for its end, and tells what it saw.
     pub async fn finish(mut self, deadline: Duration) -> Collected {
         let status = self.process.exit_within(deadline).await;
+        self.process.stdout().iter().for_each(|line| secrets::search("what a client was told", line));
         let lines: Vec<_> = self.process.stdout().iter().map(|line| parse(line)).collect();
         let ending = lines.last().and_then(Ending::read);
         let ending = ending.unwrap_or_else(|| panic!("a client that did not say how it ended ({status})"));

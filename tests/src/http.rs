@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::wait::{PATIENCE, within};
+use crate::{
+    secrets,
+    wait::{PATIENCE, within},
+};
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +64,7 @@ pub async fn send(addr: SocketAddr, request: Request<'_>) -> Response {
         std::io::Result::Ok(answer)
     };
     let answer = within(&what, PATIENCE, answer).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    secrets::search("an answer", &String::from_utf8_lossy(&answer));
     Response::read(&answer).unwrap_or_else(|| panic!("{what}: not an answer: {}", String::from_utf8_lossy(&answer)))
 }
 

@@ -17,6 +17,7 @@ use crate::{
     metrics::Metrics,
     paths,
     process::{Process, Signal},
+    secrets,
     wait::{PATIENCE, eventually},
 };
 
@@ -210,6 +211,15 @@ impl Server {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A test that has failed already is not to abort.
+        if !std::thread::panicking() {
+            self.log().iter().for_each(|line| secrets::search("the server's output", line));
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
 };
 
-use crate::wait::{PATIENCE, within};
+use crate::{
+    secrets,
+    wait::{PATIENCE, within},
+};
 
 /// An open connection.
 pub struct Socket {
@@ -72,6 +75,8 @@ impl Socket {
                 Ok(Self { stream, subprotocol })
             }
             Err(Error::Http(response)) => {
+                secrets::search("a refusal", &format!("{response:?}"));
+                secrets::search("a refusal", &String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()));
                 let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
                 let body = response.body().as_deref().and_then(|body| serde_json::from_slice(body).ok());
                 Err(Refused {
@@ -100,6 +105,7 @@ impl Socket {
             loop {
                 match self.stream.next().await {
                     Some(Ok(Message::Text(text))) => {
+                        secrets::search("a message", &text);
                         let message = serde_json::from_str(&text);
                         return Received::Message(message.unwrap_or_else(|error| panic!("not JSON ({error}): {text}")));
                     }
