@@ -1,7 +1,8 @@
 //! What different parts hold of the same clients, compared now and then: a drift is seen the minute it begins.
 //!
-//! Parts change one after the other, so that two of them may differ for a moment. A difference counts if it was still there
-//! at each of several looks.
+//! Clients come and go while they are counted, and parts change one after the other. So a part agrees if it has a number
+//! that another one had before or after it was asked, or any between; and a difference counts if it was there at each of
+//! several looks.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::{service::Standpipe, sockets};
 
 /// Looks after which a difference is believed, and the time from one to the next.
-const LOOKS: usize = 4;
+const LOOKS: usize = 8;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// What is compared, in the words of the metric.
@@ -58,26 +59,39 @@ impl Audit {
 /// What the parts of one server hold.
 #[derive(Debug, Clone, Copy, Default)]
 struct Holdings {
-    registered: u64,
+    /// In the registry, before the shards were asked and behind.
+    registered: Range,
     of_shards: u64,
     subscriptions: u64,
     entries: u64,
-    http: u64,
-    /// One for each connection, and the one that accepts them.
-    tasks: u64,
+    /// In the registry, and those that speak HTTP: before the system was asked and behind.
+    open: Range,
     /// Of the port that clients connect to; where the system tells.
     sockets: Option<u64>,
+    /// One for each connection, and the one that accepts them.
+    tasks: u64,
     unbalanced: u64,
+}
+
+/// A number that was once the one and then the other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Range(u64, u64);
+
+impl Range {
+    /// How far `number` is from all between the two.
+    fn distance(self, number: u64) -> u64 {
+        let (low, high) = (self.0.min(self.1), self.0.max(self.1));
+        low.saturating_sub(number) + number.saturating_sub(high)
+    }
 }
 
 impl Holdings {
     fn differences(&self) -> Differences {
-        let open = self.registered + self.http;
         [
-            self.registered.abs_diff(self.of_shards),
+            self.registered.distance(self.of_shards),
             self.subscriptions.abs_diff(self.entries),
-            self.tasks.abs_diff(open + 1),
-            self.sockets.map_or(0, |sockets| sockets.abs_diff(open)),
+            self.open.distance(self.tasks.saturating_sub(1)),
+            self.sockets.map_or(0, |sockets| self.open.distance(sockets)),
             self.unbalanced,
         ]
     }
@@ -105,16 +119,20 @@ pub(crate) async fn keep_auditing(standpipe: Arc<Standpipe>, clients: TaskTracke
 }
 
 async fn look(standpipe: &Standpipe, clients: &TaskTracker, port: u16) -> Holdings {
+    let registered = || standpipe.sessions.registry.len() as u64;
+    let open = || registered() + standpipe.entry.http();
+    let before = registered();
+    let report = standpipe.sessions.fanout.report().await;
+    let (behind, open_before) = (registered(), open());
     // The system's list of a server with many sockets is long: not on a thread that serves clients.
     let sockets = tokio::task::spawn_blocking(move || sockets::held_at(port)).await.ok().flatten();
-    let report = standpipe.sessions.fanout.report().await;
     Holdings {
-        registered: standpipe.sessions.registry.len() as u64,
+        registered: Range(before, behind),
         of_shards: report.connections,
         subscriptions: report.subscriptions,
         entries: report.entries,
-        http: standpipe.entry.http(),
         tasks: clients.len() as u64,
+        open: Range(open_before, open()),
         sockets,
         unbalanced: report.totals.difference,
     }
@@ -127,11 +145,11 @@ mod tests {
     #[test]
     fn books_agree_or_the_difference_has_a_name() {
         let good = Holdings {
-            registered: 7,
+            registered: Range(8, 6),
             of_shards: 7,
             subscriptions: 9,
             entries: 9,
-            http: 2,
+            open: Range(9, 9),
             tasks: 10,
             sockets: Some(9),
             unbalanced: 0,
@@ -139,7 +157,7 @@ mod tests {
         assert_eq!(good.differences(), [0; COMPARED.len()]);
         assert_eq!(Holdings { sockets: None, ..good }.differences(), [0; COMPARED.len()]);
         for (bad, of) in [
-            (Holdings { of_shards: 6, ..good }, "connections"),
+            (Holdings { of_shards: 5, ..good }, "connections"),
             (Holdings { entries: 11, ..good }, "subscriptions"),
             (Holdings { tasks: 11, ..good }, "tasks"),
             (Holdings { sockets: Some(8), ..good }, "sockets"),
