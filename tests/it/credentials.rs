@@ -44,8 +44,11 @@ fn config_of_tokens(keys: &str) -> String {
     format!("[auth]\nmode = \"jwt\"\n[auth.jwt]\naudience = [\"standpipe\"]\n{keys}\n{PUSH}")
 }
 
-/// Everything that is wrong with a token, and the code that says so.
-const TABLE: [(&str, Result<(), (u16, &str)>); 12] = [
+/// Whether a client is let in, or the status and code that it is told.
+type Told = Result<(), (u16, &'static str)>;
+
+/// Everything that is wrong with a token, and what is said to it.
+const TABLE: [(&str, Told); 12] = [
     ("valid", Ok(())),
     ("expired", Err((401, "TOKEN_EXPIRED"))),
     ("wrong algorithm", Err((401, "UNAUTHORIZED"))),

@@ -119,10 +119,10 @@ impl<'a> Tenant<'a> {
             if self.dice.once_in(2) {
                 command["filter"] = filter(&mut self.dice);
             }
-            if self.dice.once_in(10) {
-                command["snapshot"] = true.into();
-            } else if self.dice.once_in(10) {
-                command["after"] = "earliest".into();
+            match self.dice.throw(10) {
+                0 => command["snapshot"] = true.into(),
+                1 => command["after"] = "earliest".into(),
+                _ => {}
             }
         }
         self.socket.send(&command).await;

@@ -47,7 +47,7 @@ fn messages_of_the_servers_codec_are_read() {
     let Incoming::Refused(read) = super::decode(&written(&Message::Error(&refusal))).unwrap() else { panic!() };
     assert_eq!((read.to_string(), read.id), ("INVALID_TOPIC: no (yes)".into(), Some("2".into())));
 
-    let subscribed = Message::Subscribed { id: None, topics: vec!["a.>"], seq: 7 };
+    let subscribed = Message::Subscribed { id: None, topics: vec!["a.>"], seq: 7, narrowed: Vec::new() };
     let boundary = Boundary { id: None, topics: vec!["a.>".into()], seq: 7 };
     assert_eq!(super::decode(&written(&subscribed)).unwrap(), Incoming::Subscribed(boundary));
 }
