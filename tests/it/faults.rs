@@ -22,6 +22,9 @@ ping_interval = "1s"
 pong_timeout = "1s"
 heartbeat = "500ms"
 write_timeout = "1s"
+
+[limits]
+command_rate = "none"
 "#;
 
 /// The next message with this `op`; others are passed over.
@@ -121,7 +124,7 @@ async fn a_client_that_only_sends_is_closed_and_costs_no_more_than_its_queue() {
 async fn ten_thousand_changes_of_a_selection_are_all_answered_while_others_get_their_events() {
     const ROUNDS: usize = 100;
     const CHANGES: usize = 50;
-    let server = Server::start(PUSH).await;
+    let server = Server::start(&format!("[limits]\ncommand_rate = \"none\"\n{PUSH}")).await;
     let mut restless = Peer::open(server.addr(), "/ws").await;
     let mut other = Peer::open(server.addr(), "/ws?topics=t").await;
     until(&mut other, "subscribed").await;
