@@ -15,6 +15,9 @@ use standpipe_tests::{
 use crate::{PUSH, numbered};
 
 const QUICK: &str = r#"
+[limits]
+command_rate = "none"
+
 [client]
 max_queue_bytes = "64KiB"
 max_queue_age = "2s"
@@ -22,9 +25,6 @@ ping_interval = "1s"
 pong_timeout = "1s"
 heartbeat = "500ms"
 write_timeout = "1s"
-
-[limits]
-command_rate = "none"
 "#;
 
 /// The next message with this `op`; others are passed over.

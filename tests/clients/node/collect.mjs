@@ -68,11 +68,14 @@ socket.on("message", (data) => {
 });
 socket.on("close", (code, reason) => end({ closed: { code, reason: reason.toString() } }));
 socket.on("unexpected-response", (request, response) => {
+  // The server keeps the connection open for a while; nobody here waits for it.
+  const { socket: connection } = response;
   let body = "";
   response.on("data", (part) => (body += part));
   response.on("end", () => {
     end({ refused: { status: response.statusCode, body } });
     request.destroy();
+    connection.destroy();
   });
 });
 socket.on("error", (error) => process.stderr.write(`${error}\n`));
