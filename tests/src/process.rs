@@ -57,8 +57,8 @@ impl Process {
     pub async fn line<T>(&mut self, what: &str, deadline: Duration, read: impl Fn(&str) -> Option<T>) -> T {
         let what = format!("{}: {what}", self.name);
         eventually(&what, deadline, async || {
-            // Asked before looking, so that lines written just before the end are seen.
-            let ended = self.has_ended();
+            // Asked before looking, so that lines written just before the end are seen: they may be read after it.
+            let ended = self.has_ended() && self.stdout.reader.is_finished();
             match self.stdout().iter().find_map(|line| read(line)) {
                 Some(found) => Ok(found),
                 None if ended => panic!("{what}: it ended first"),

@@ -130,9 +130,11 @@ impl Listener {
             while let Some(place) = place(&places, &self.counts).await {
                 match self.door.accept().await {
                     Ok((stream, peer)) => {
-                        if pause.end() {
+                        if let Some(end) = pause.end() {
                             self.counts.is_shut.store(0, Relaxed);
-                            info!("connections are accepted again");
+                            if end.tell {
+                                info!("connections are accepted again");
+                            }
                         }
                         self.counts.accepted.fetch_add(1, Relaxed);
                         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());

@@ -23,7 +23,7 @@ async fn out_of_descriptors_the_clients_inside_are_served_and_the_door_opens_aga
     }
     let told = |what: &str| server.log().iter().filter(|line| line.contains(what)).count();
     eventually("a line about it", PATIENCE, async || {
-        if told("cannot accept connections") == 1 { Ok(()) } else { Err(server.log().join("\n")) }
+        if told("cannot accept connections") > 0 { Ok(()) } else { Err(server.log().join("\n")) }
     })
     .await;
 
@@ -36,16 +36,16 @@ async fn out_of_descriptors_the_clients_inside_are_served_and_the_door_opens_aga
     }
     client.send(&json!({"op": "ping", "id": "inside"})).await;
     assert_eq!(client.until("pong").await["id"], "inside");
-    assert_eq!(told("cannot accept connections"), 1);
 
     drop(crowd);
     let metrics = eventually("the door open again", PATIENCE, async || {
         let metrics = server.metrics().await;
-        let is_open = told("connections are accepted again") == 1 && metrics.count("standpipe_entry_shut") == 0;
+        let is_open = told("connections are accepted again") > 0 && metrics.count("standpipe_entry_shut") == 0;
         if is_open { Ok(metrics) } else { Err("it is shut, or has not said so") }
     })
     .await;
-    assert!(metrics.count("standpipe_entry_accept_failures_total") > 0);
+    let lines = told("cannot accept connections") as u64;
+    assert!(lines < metrics.count("standpipe_entry_accept_failures_total"), "not a line for each failure: {lines}");
     assert_eq!(metrics.count("standpipe_process_panics_total"), 0);
     let mut newcomer = Socket::open(server.addr(), "/ws?topics=a&after=earliest").await;
     assert_eq!(newcomer.until("event").await["seq"], 1);

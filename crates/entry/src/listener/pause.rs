@@ -18,6 +18,13 @@ pub(super) struct Pause {
     untold: u64,
 }
 
+/// What is done after a success that follows failures.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Whether to say so: a line has told of failures since something was last accepted.
+    pub(super) tell: bool,
+}
+
 /// What is done about one failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wait {
@@ -28,10 +35,10 @@ pub(super) struct Wait {
 }
 
 impl Pause {
-    /// Something was accepted. Whether to say so: a line has told of failures before.
-    pub(super) fn end(&mut self) -> bool {
-        self.in_a_row = 0;
-        std::mem::take(&mut self.is_told)
+    /// Something was accepted. Nothing is to be done unless it failed before.
+    pub(super) fn end(&mut self) -> Option<End> {
+        let failures = std::mem::take(&mut self.in_a_row);
+        (failures > 0).then(|| End { tell: std::mem::take(&mut self.is_told) })
     }
 
     /// It failed again.
@@ -72,8 +79,10 @@ mod tests {
         for at in 1..10 {
             assert_eq!(tell(&mut pause, at), None);
         }
-        assert!(pause.end(), "that it works again is told");
-        assert!(!pause.end(), "once");
-        assert_eq!(tell(&mut pause, 10), Some(10), "success in between does not bring a line for each failure");
+        assert_eq!(pause.end(), Some(End { tell: true }), "that it works again is told");
+        assert_eq!(pause.end(), None, "once");
+        assert_eq!(tell(&mut pause, 9), None);
+        assert_eq!(pause.end(), Some(End { tell: false }), "failures without a line end without one, but they end");
+        assert_eq!(tell(&mut pause, 10), Some(11), "success in between does not bring a line for each failure");
     }
 }
