@@ -10,10 +10,12 @@
 //! One poll does, in this order: what was decided elsewhere (so that a drain is not delayed by traffic), reading (a pong
 //! opens the window that writing needs), deadlines, writing. None of the four waits for another.
 
+mod deadlines;
 mod goodbye;
 mod incoming;
 mod paying;
 mod rest;
+mod writing;
 
 use std::{
     cell::RefCell,
@@ -25,8 +27,8 @@ use std::{
 };
 
 use standpipe_ledger::Progress;
-use standpipe_liveness::{Bucket, Heartbeat, Receipts, Step, Timing, jitter};
-use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Message, Overflow, Refusal, frame};
+use standpipe_liveness::{Bucket, Heartbeat, Receipts, Timing, jitter};
+use standpipe_protocol::{CloseReason, Command, ErrorCode, Message, Refusal};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -35,9 +37,8 @@ use tokio::{
 
 pub use paying::Paying;
 
-use crate::{
-    Closing, Config, Connection, Mark, clock::unix_ms, outbox::Waiting, queued::Held, reader::Reader, writer::Writer,
-};
+use crate::{Closing, Connection, Mark, outbox::Waiting, reader::Reader, writer::Writer};
+use deadlines::{Selecting, expires_at};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
 pub trait Commands: Send + Unpin + 'static {
@@ -112,19 +113,6 @@ enum Blocked<R> {
     Unprepared(Preparation<R>),
     /// Its shard's mailbox has no room for it.
     Unsent { request: R, permit: Pin<Box<dyn Future<Output = Option<mpsc::OwnedPermit<R>>> + Send>> },
-}
-
-/// Whether the client wants anything. Who does not is not kept for ever.
-///
-/// ```text
-/// NotYet ──subscribed──▶ Something ◀──▶ NoLonger
-///   └─ `first_step` ─▶ closed             └─ `idle` ─▶ closed
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Selecting {
-    NotYet,
-    Something,
-    NoLonger,
 }
 
 enum Phase {
@@ -308,200 +296,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         }
     }
 
-    /// Deadlines that have passed at `now`. Returns the reason if the connection ends here.
-    fn keep_time(&mut self, now: Instant) -> Option<CloseReason> {
-        match &self.phase {
-            Phase::Closing { until, closing, goodbye, .. } => {
-                let said = *goodbye && self.writer.is_empty() && closing.patience.is_zero();
-                return (*until <= now || said).then_some(closing.reason);
-            }
-            Phase::Echoing { until } => {
-                return (*until <= now || self.writer.is_empty()).then_some(CloseReason::ClientGone);
-            }
-            Phase::Open => {}
-        }
-        if self.receipt_at().is_some_and(|at| at <= now) {
-            self.want_receipt(now);
-        }
-        let config = self.connection.config();
-        if self.stalled.is_some_and(|since| since + config.write_timeout <= now) {
-            return Some(CloseReason::WriteStalled);
-        }
-        match (self.connection.is_subscribed(), self.selecting) {
-            (true, _) => self.selecting = Selecting::Something,
-            (false, Selecting::Something) => (self.selecting, self.selecting_since) = (Selecting::NoLonger, now),
-            (false, Selecting::NotYet | Selecting::NoLonger) => {}
-        }
-        let is_over = self.selects_until(config).is_some_and(|until| until <= now);
-        let closing = if is_over {
-            if self.selecting == Selecting::NotYet { Closing::no_first_step() } else { Closing::idle() }
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            let refusal = Refusal::new(ErrorCode::TokenExpired, "the credential has expired");
-            let hint =
-                "connect with a new one; before the end, {\"op\":\"refresh\",\"access_token\":…} renews in place";
-            Closing::refused(CloseReason::TokenExpired, refusal.hint(hint))
-        } else if self.oldest_waiting().is_some_and(|at| at + config.max_queue_age <= now) {
-            Closing::slow_consumer("an event waits longer than `client.max_queue_age`")
-        } else {
-            match self.heartbeat.step(now.into_std(), self.receipts.unanswered_since()) {
-                Step::Wait(_) => return None,
-                Step::Ping => {
-                    self.ping_wanted = true;
-                    self.give_back();
-                    return None;
-                }
-                Step::Expire => self.expired(),
-            }
-        };
-        self.connection.close(closing);
-        self.look(now);
-        None
-    }
-
-    /// When it is closed if it goes on wanting nothing.
-    fn selects_until(&self, config: &Config) -> Option<Instant> {
-        let patience = match self.selecting {
-            Selecting::NotYet => config.first_step,
-            Selecting::Something => return None,
-            Selecting::NoLonger => config.idle,
-        };
-        Some(self.selecting_since + patience)
-    }
-
-    /// A queue keeps a little memory from one event to the next. From one ping to the next, a quiet connection does not.
-    fn give_back(&mut self) {
-        self.connection.outbox().give_back();
-        self.writer.give_back();
-        if let Some(paying) = &mut self.paying {
-            paying.give_back();
-        }
-    }
-
-    /// A peer that does not answer while data is outstanding is slow; else it is gone.
-    fn expired(&self) -> Closing {
-        let outstanding = self.connection.opening.confirm == Confirm::Pong
-            && self.connection.written() > self.receipts.confirmed().frames;
-        if outstanding {
-            Closing::slow_consumer("no receipt for `client.pong_timeout` with events outstanding").unanswered()
-        } else {
-            Closing::now(CloseReason::PongTimeout).unanswered()
-        }
-    }
-
-    /// Since when the oldest frame waits, if waiting too long has consequences.
-    fn oldest_waiting(&self) -> Option<Instant> {
-        let ages = matches!(self.phase, Phase::Open) && self.connection.opening.overflow == Overflow::Disconnect;
-        let in_outbox = self.waiting.oldest.filter(|_| !self.is_unpaid());
-        ages.then(|| self.writer.oldest().or(in_outbox)).flatten()
-    }
-
-    /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
-        if !self.may_pass(now) {
-            return Poll::Pending;
-        }
-        self.take(cx, now);
-        if self.writer.is_empty() {
-            return Poll::Pending;
-        }
-        let had_to_wait = self.writer.oldest().is_some_and(|at| at < self.flush_time());
-        let (connection, receipts) = (&self.connection, &mut self.receipts);
-        let mut released = Held::default();
-        let written = self.writer.poll_write(cx, &mut self.io, |queued| {
-            if queued.mark == Mark::Ping {
-                receipts.written(now.into_std());
-            }
-            connection.wrote(queued.mark);
-            if queued.mark.was_queued() {
-                released.add(queued.held());
-            }
-        });
-        if released != Held::default() {
-            self.connection.release(released, self.writer.first_event());
-            self.waiting.bytes = self.waiting.bytes.saturating_sub(released.frame_bytes);
-        }
-        match written {
-            Poll::Pending => {
-                self.stalled.get_or_insert(now);
-                Poll::Pending
-            }
-            Poll::Ready(Ok(())) => {
-                self.stalled = None;
-                self.flushed = now;
-                self.is_busy = had_to_wait;
-                // Once the last words are written, the next round sees that it is over.
-                let is_done = self.writer.is_empty() && self.waiting.oldest.is_none();
-                if is_done && matches!(self.phase, Phase::Open) { Poll::Pending } else { Poll::Ready(Ok(())) }
-            }
-            Poll::Ready(Err(_)) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
-        }
-    }
-
-    /// What was read from the log for this client waits for its turn to be written.
-    fn may_pass(&self, now: Instant) -> bool {
-        let must_pass = self.waiting.replays && matches!(self.phase, Phase::Open) && self.flush_at(now).is_none();
-        !must_pass || self.connection.pass()
-    }
-
-    fn take(&mut self, cx: &Context<'_>, now: Instant) {
-        let flushing = match &self.phase {
-            // While the socket takes nothing, what is queued may still be conflated.
-            Phase::Open => self.stalled.is_none() && self.flush_at(now).is_none(),
-            Phase::Closing { flush_until, goodbye, .. } => !goodbye && now < *flush_until,
-            Phase::Echoing { .. } => false,
-        };
-        let mut window_closed = false;
-        if flushing {
-            self.begin_paying();
-            let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
-            let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
-            let mut outbox = self.connection.outbox();
-            outbox.take_while(
-                |next| {
-                    let fits = writer.borrow().may_take(next, confirmed, config);
-                    fits && paying.borrow_mut().as_mut().is_none_or(|paying| paying.admit(next))
-                },
-                |next| {
-                    if let Some(paying) = paying.borrow_mut().as_mut() {
-                        paying.took(&next);
-                    }
-                    writer.borrow_mut().take(next);
-                },
-            );
-            outbox.set_in_hand(writer.borrow().first_event());
-            window_closed = !outbox.is_empty() && !writer.borrow().is_full();
-            self.waiting = outbox.waiting();
-            drop(outbox);
-            self.end_paying(cx);
-        }
-        if matches!(self.phase, Phase::Open) || window_closed {
-            self.place_ping(window_closed, now);
-        }
-        self.place_goodbye(now);
-    }
-
-    /// Places a ping if one is due, or if its answer will be needed to go on writing.
-    fn place_ping(&mut self, window_closed: bool, now: Instant) {
-        let config = self.connection.config();
-        let (placed, stamped) = (self.writer.placed(), self.receipts.last_stamp());
-        let unstamped_frames = placed.frames.saturating_sub(stamped.frames);
-        let unstamped_bytes = placed.bytes.saturating_sub(stamped.bytes);
-        let much = unstamped_frames >= config.max_unconfirmed_frames.div_ceil(4)
-            || unstamped_bytes >= (config.max_unconfirmed_bytes as u64).div_ceil(4);
-        let first = stamped.frames == 0 && placed.frames > 0;
-        let awaited = window_closed && unstamped_frames > 0;
-        if !(self.ping_wanted || much || first || awaited) {
-            return;
-        }
-        if let Some(paying) = &mut self.paying {
-            paying.stamped(now);
-        }
-        if let Some(payload) = self.receipts.stamp(random(), placed) {
-            self.writer.place(frame::ping(&payload), Mark::Ping, now);
-        }
-        self.ping_wanted = false;
-    }
-
     fn reason(&self) -> Option<CloseReason> {
         match &self.phase {
             Phase::Open => None,
@@ -527,12 +321,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Future for Life<IO, C> {
 
 impl<IO, C: Commands> Unpin for Life<IO, C> {}
 
-/// When the client's credential ends. The wall clock is looked at here alone: from then on time is counted.
-fn expires_at(connection: &Connection, now: Instant) -> Option<Instant> {
-    let expires = connection.identity().expires?;
-    now.checked_add(Duration::from_millis(expires.saturating_sub(unix_ms())))
-}
-
 /// The end of a connection whose peer broke the protocol, with a hint where there is something to be right about.
 fn fault(reason: CloseReason, max_frame: usize) -> Closing {
     if reason != CloseReason::MessageTooBig {
@@ -541,11 +329,6 @@ fn fault(reason: CloseReason, max_frame: usize) -> Closing {
     let message = format!("a message has at most {max_frame} bytes");
     let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
     Closing::refused(reason, refusal.hint("`welcome.limits.max_frame_bytes` tells it; `client.max_frame` sets it"))
-}
-
-/// A nonce that a peer cannot guess.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or_else(|_| unix_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 #[cfg(test)]

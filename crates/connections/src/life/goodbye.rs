@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Commands, Life, Phase, random};
+use super::{Commands, Life, Phase, writing::random};
 use crate::{Closing, Mark};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {

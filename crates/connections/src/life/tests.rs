@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use standpipe_protocol::{ConnectionId, Epoch, ResumeToken};
+use standpipe_protocol::{Confirm, ConnectionId, Epoch, Overflow, ResumeToken, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::{
     WebSocketStream,

@@ -1,0 +1,129 @@
+//! What is written, and when: the window, the turn of what is replayed, and the pings that ask for receipts.
+
+use std::{
+    cell::RefCell,
+    task::{Context, Poll},
+};
+
+use standpipe_protocol::{CloseReason, frame};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Commands, Life, Phase};
+use crate::{Mark, clock::unix_ms, queued::Held};
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
+    /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), CloseReason>> {
+        if !self.may_pass(now) {
+            return Poll::Pending;
+        }
+        self.take(cx, now);
+        if self.writer.is_empty() {
+            return Poll::Pending;
+        }
+        let had_to_wait = self.writer.oldest().is_some_and(|at| at < self.flush_time());
+        let (connection, receipts) = (&self.connection, &mut self.receipts);
+        let mut released = Held::default();
+        let written = self.writer.poll_write(cx, &mut self.io, |queued| {
+            if queued.mark == Mark::Ping {
+                receipts.written(now.into_std());
+            }
+            connection.wrote(queued.mark);
+            if queued.mark.was_queued() {
+                released.add(queued.held());
+            }
+        });
+        if released != Held::default() {
+            self.connection.release(released, self.writer.first_event());
+            self.waiting.bytes = self.waiting.bytes.saturating_sub(released.frame_bytes);
+        }
+        match written {
+            Poll::Pending => {
+                self.stalled.get_or_insert(now);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => {
+                self.stalled = None;
+                self.flushed = now;
+                self.is_busy = had_to_wait;
+                // Once the last words are written, the next round sees that it is over.
+                let is_done = self.writer.is_empty() && self.waiting.oldest.is_none();
+                if is_done && matches!(self.phase, Phase::Open) { Poll::Pending } else { Poll::Ready(Ok(())) }
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(self.reason().unwrap_or(CloseReason::ClientGone))),
+        }
+    }
+
+    /// What was read from the log for this client waits for its turn to be written.
+    fn may_pass(&self, now: Instant) -> bool {
+        let must_pass = self.waiting.replays && matches!(self.phase, Phase::Open) && self.flush_at(now).is_none();
+        !must_pass || self.connection.pass()
+    }
+
+    fn take(&mut self, cx: &Context<'_>, now: Instant) {
+        let flushing = match &self.phase {
+            // While the socket takes nothing, what is queued may still be conflated.
+            Phase::Open => self.stalled.is_none() && self.flush_at(now).is_none(),
+            Phase::Closing { flush_until, goodbye, .. } => !goodbye && now < *flush_until,
+            Phase::Echoing { .. } => false,
+        };
+        let mut window_closed = false;
+        if flushing {
+            self.begin_paying();
+            let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
+            let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
+            let mut outbox = self.connection.outbox();
+            outbox.take_while(
+                |next| {
+                    let fits = writer.borrow().may_take(next, confirmed, config);
+                    fits && paying.borrow_mut().as_mut().is_none_or(|paying| paying.admit(next))
+                },
+                |next| {
+                    if let Some(paying) = paying.borrow_mut().as_mut() {
+                        paying.took(&next);
+                    }
+                    writer.borrow_mut().take(next);
+                },
+            );
+            outbox.set_in_hand(writer.borrow().first_event());
+            window_closed = !outbox.is_empty() && !writer.borrow().is_full();
+            self.waiting = outbox.waiting();
+            drop(outbox);
+            self.end_paying(cx);
+        }
+        if matches!(self.phase, Phase::Open) || window_closed {
+            self.place_ping(window_closed, now);
+        }
+        self.place_goodbye(now);
+    }
+
+    /// Places a ping if one is due, or if its answer will be needed to go on writing.
+    fn place_ping(&mut self, window_closed: bool, now: Instant) {
+        let config = self.connection.config();
+        let (placed, stamped) = (self.writer.placed(), self.receipts.last_stamp());
+        let unstamped_frames = placed.frames.saturating_sub(stamped.frames);
+        let unstamped_bytes = placed.bytes.saturating_sub(stamped.bytes);
+        let much = unstamped_frames >= config.max_unconfirmed_frames.div_ceil(4)
+            || unstamped_bytes >= (config.max_unconfirmed_bytes as u64).div_ceil(4);
+        let first = stamped.frames == 0 && placed.frames > 0;
+        let awaited = window_closed && unstamped_frames > 0;
+        if !(self.ping_wanted || much || first || awaited) {
+            return;
+        }
+        if let Some(paying) = &mut self.paying {
+            paying.stamped(now);
+        }
+        if let Some(payload) = self.receipts.stamp(random(), placed) {
+            self.writer.place(frame::ping(&payload), Mark::Ping, now);
+        }
+        self.ping_wanted = false;
+    }
+}
+
+/// A nonce that a peer cannot guess.
+pub(super) fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| unix_ms().wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
