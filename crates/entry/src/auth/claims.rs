@@ -71,10 +71,10 @@ impl Terms {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
+    pub(crate) const BOUNDS: Bounds = Bounds {
         max_filter_bytes: 1000,
         max_filter_depth: 4,
         max_filter_nodes: 10,

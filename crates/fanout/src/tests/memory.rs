@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use standpipe_protocol::Overflow;
 
 use super::world::{ASK, Ask, Client, World};
@@ -43,6 +44,26 @@ async fn press(overflow: Overflow) -> (World, Vec<Client>) {
     (world, slow)
 }
 
+/// Reads all that the `n`th client gets: each event that it wanted comes in its turn, or lies in a gap that was told. Returns
+/// the gaps, and how many of its events each has.
+async fn gaps(client: &mut Client, n: u64) -> Vec<(Value, u64)> {
+    let mut wanted = (n..=EVENTS * CLIENTS).step_by(8).peekable();
+    let mut gaps = Vec::new();
+    while wanted.peek().is_some() {
+        let Some(message) = client.next().await else { break };
+        match message["op"].as_str().unwrap() {
+            "event" => assert_eq!(message["seq"].as_u64(), wanted.next()),
+            "gap" => {
+                let (from, to) = (message["from"].as_u64().unwrap(), message["to"].as_u64().unwrap());
+                let missed = std::iter::from_fn(|| wanted.next_if(|seq| (from..=to).contains(seq))).count() as u64;
+                gaps.push((message, missed));
+            }
+            _ => {}
+        }
+    }
+    gaps
+}
+
 async fn end(world: World, slow: Vec<Client>) -> Report {
     for client in slow {
         client.leave().await;
@@ -80,19 +101,9 @@ async fn who_skips_is_told_what_it_gave_up() {
     let (world, mut slow) = press(Overflow::Skip).await;
     let mut skipped = 0;
     for (n, client) in (1..).zip(&mut slow) {
-        let mut wanted = (n..=EVENTS * CLIENTS).step_by(8).peekable();
-        while wanted.peek().is_some() {
-            let Some(message) = client.next().await else { break };
-            match message["op"].as_str().unwrap() {
-                "event" => assert_eq!(message["seq"].as_u64(), wanted.next()),
-                "gap" => {
-                    let (from, to) = (message["from"].as_u64().unwrap(), message["to"].as_u64().unwrap());
-                    let missed = std::iter::from_fn(|| wanted.next_if(|seq| (from..=to).contains(seq))).count();
-                    assert_eq!(message["matched"], missed, "{message}");
-                    skipped += missed as u64;
-                }
-                _ => {}
-            }
+        for (gap, missed) in gaps(client, n).await {
+            assert_eq!(gap["matched"], missed, "{gap}");
+            skipped += missed;
         }
     }
     let report = end(world, slow).await;
@@ -105,19 +116,9 @@ async fn who_catches_up_reads_from_the_log_what_that_still_holds() {
     let (world, mut slow) = press(Overflow::CatchUp).await;
     let mut expired = 0;
     for (n, client) in (1..).zip(&mut slow) {
-        let mut wanted = (n..=EVENTS * CLIENTS).step_by(8).peekable();
-        while wanted.peek().is_some() {
-            let Some(message) = client.next().await else { break };
-            match message["op"].as_str().unwrap() {
-                "event" => assert_eq!(message["seq"].as_u64(), wanted.next()),
-                "gap" => {
-                    assert_eq!(message["reason"], "history_expired");
-                    let (from, to) = (message["from"].as_u64().unwrap(), message["to"].as_u64().unwrap());
-                    while wanted.next_if(|seq| (from..=to).contains(seq)).is_some() {}
-                    expired += 1;
-                }
-                _ => {}
-            }
+        for (gap, _) in gaps(client, n).await {
+            assert_eq!(gap["reason"], "history_expired");
+            expired += 1;
         }
     }
     let report = end(world, slow).await;

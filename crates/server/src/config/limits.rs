@@ -105,11 +105,7 @@ const THEMES: &[Theme] = &[
             ),
             Limit(Of("client", "first_step"), CLOSED, Closed(CloseReason::FirstStepTimeout)),
             Limit(Of("client", "idle"), CLOSED, Closed(CloseReason::Idle)),
-            Limit(
-                Of("limits", "command_rate"),
-                CLOSED,
-                RefusedAndClosed(ErrorCode::RateLimited, CloseReason::RateLimited),
-            ),
+            Limit(Of("limits", "command_rate"), CLOSED, CUT),
             Limit(Of("client", "pong_timeout"), CLOSED, Closed(CloseReason::PongTimeout)),
             Limit(Of("client", "write_timeout"), CLOSED, Closed(CloseReason::WriteStalled)),
         ],
@@ -121,18 +117,14 @@ const THEMES: &[Theme] = &[
             Limit(
                 Of("client", "max_queue_bytes"),
                 "`disconnect`: closed. `catch_up`: fed from the log. `skip`: a `gap`.",
-                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
+                SLOW,
             ),
             Limit(
                 Of("client", "max_queue_bytes_total"),
                 "Those that take most, the same; nobody below a fair share.",
-                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
+                SLOW,
             ),
-            Limit(
-                Of("client", "max_queue_age"),
-                "`disconnect`: closed.",
-                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
-            ),
+            Limit(Of("client", "max_queue_age"), "`disconnect`: closed.", SLOW),
             Limit(Of("client", "max_unconfirmed_bytes"), "Events wait until the client has proven more.", Nothing),
             Limit(Of("client", "max_unconfirmed_frames"), "The same.", Nothing),
             Limit(Of("billing", "max_unsettled"), "Events that cost money wait until some of it is settled.", Nothing),
@@ -141,11 +133,7 @@ const THEMES: &[Theme] = &[
             Limit(Of("log", "max_age"), FORGOTTEN, Gap(GapReason::HistoryExpired)),
             Limit(Of("snapshot", "max_keys"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
             Limit(Of("snapshot", "max_bytes"), SILENT, Told("`snapshot_end` with `\"complete\":false`")),
-            Limit(
-                Of("snapshot", "patience"),
-                CLOSED,
-                RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer),
-            ),
+            Limit(Of("snapshot", "patience"), CLOSED, SLOW),
         ],
     },
     Theme {
@@ -162,11 +150,7 @@ const THEMES: &[Theme] = &[
                 "Delivery begins where the reach does; with `on_gap=fail` it is refused.",
                 Gap(GapReason::HistoryExpired),
             ),
-            Limit(
-                Of("plan", "command_rate"),
-                CLOSED,
-                RefusedAndClosed(ErrorCode::RateLimited, CloseReason::RateLimited),
-            ),
+            Limit(Of("plan", "command_rate"), CLOSED, CUT),
             Limit(Of("plan", "max_subscriptions"), REFUSED, Refused(ErrorCode::LimitExceeded)),
             Limit(Of("plan", "max_connections"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
             Limit(Of("plan", "connect_rate"), NO_ROOM, Refused(ErrorCode::RateLimited)),
@@ -190,6 +174,10 @@ const THEMES: &[Theme] = &[
 ];
 
 const REFUSED: &str = "Refused.";
+/// Who reads too slowly, and who sends too often.
+const SLOW: Answer = RefusedAndClosed(ErrorCode::BackpressureLimit, CloseReason::SlowConsumer);
+const CUT: Answer = RefusedAndClosed(ErrorCode::RateLimited, CloseReason::RateLimited);
+
 const CLOSED: &str = "The connection is closed.";
 const NO_ROOM: &str = "Refused before the upgrade, with `Retry-After`.";
 const TOO_OFTEN: &str = "Refused before anything is looked at, with `Retry-After`.";

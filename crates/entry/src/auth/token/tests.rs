@@ -7,10 +7,10 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 use serde_json::{Value, json};
-use standpipe_selection::{Bounds, Grant, Pattern, Wider};
+use standpipe_selection::{Grant, Pattern, Wider};
 
 use super::*;
-use crate::auth::key_set::Known;
+use crate::auth::{claims::tests::BOUNDS, key_set::Known};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, as RFC 7518 asks";
 
@@ -40,15 +40,7 @@ fn now() -> u64 {
 }
 
 fn rules(algorithm: Algorithm) -> Rules {
-    let bounds = Bounds {
-        max_filter_bytes: 1000,
-        max_filter_depth: 4,
-        max_filter_nodes: 10,
-        max_set_values: 10,
-        max_subscriptions: 10,
-        max_topics_per_command: 10,
-    };
-    let terms = Terms { subscribe: Vec::new(), publish: Vec::new(), wider: Wider::Refuse, bounds };
+    let terms = Terms { subscribe: Vec::new(), publish: Vec::new(), wider: Wider::Refuse, bounds: BOUNDS };
     Rules {
         algorithm,
         issuers: vec!["me".to_owned()],
