@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use standpipe_protocol::{Message, Record, Topic};
+use standpipe_protocol::{Class, Message, Record};
 use tokio::time::Instant;
 
 /// What has come about once a frame is fully written.
@@ -145,10 +145,10 @@ impl Queued {
         matches!((&self.body, self.mark), (Body::Record(_), Mark::Event(_)) | (_, Mark::Heartbeat(_)))
     }
 
-    /// The topic of the event that waits here; nothing for what was made for this client alone.
-    pub(crate) fn topic(&self) -> Option<&Topic> {
+    /// What the event that waits here is charged as; nothing for what was made for this client alone.
+    pub(crate) fn class(&self) -> Option<Class> {
         match &self.body {
-            Body::Record(record) => Some(&record.topic),
+            Body::Record(record) => record.class,
             Body::Own(_) => None,
         }
     }

@@ -1,9 +1,11 @@
 //! How many shards there are, and how much the log holds.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use standpipe_ledger::Tariff;
 
 /// The settings of the fan-out. Every number is positive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Tasks that clients are spread over; one for each worker thread is right.
     pub shards: usize,
@@ -24,6 +26,8 @@ pub struct Config {
     /// So many clients of a shard that read the log at the same time read it together. With fewer, an index for them would
     /// cost more than it saves.
     pub crowd: usize,
+    /// What events are charged as, where they are.
+    pub tariff: Option<Arc<Tariff>>,
 }
 
 #[cfg(test)]
@@ -40,6 +44,7 @@ impl Config {
             max_queue_bytes_total: 1 << 30,
             snapshot_patience: Duration::from_secs(60),
             crowd: 32,
+            tariff: None,
         }
     }
 }

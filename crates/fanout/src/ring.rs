@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use standpipe_ledger::Tariff;
 use standpipe_protocol::{Epoch, Event, Pinned, Record, Topic};
 use tokio::{sync::watch, time::Instant};
 
@@ -30,6 +31,8 @@ pub struct Ring {
     max_bytes: usize,
     max_age: Duration,
     hasher: RandomState,
+    /// What events are charged as, where they are.
+    tariff: Option<Arc<Tariff>>,
     /// The next `seq`; held while events are encoded, so that readers are not held up by that.
     next: Mutex<u64>,
     held: RwLock<Held>,
@@ -63,6 +66,7 @@ impl Ring {
             max_bytes: config.max_bytes,
             max_age: config.max_age,
             hasher: RandomState::new(),
+            tariff: config.tariff.clone(),
             next: Mutex::new(1),
             held: RwLock::new(Held {
                 floor: 1,
@@ -214,7 +218,8 @@ impl Log for Ring {
         let encoded: Vec<_> = (*next..)
             .zip(events)
             .map(|(seq, event)| {
-                let record = Record::new(seq, event);
+                let class = self.tariff.as_ref().and_then(|tariff| tariff.class(&event.topic));
+                let record = Record::new(seq, event).charged_as(class);
                 let hash = record.id.as_deref().map(|id| self.hash(id));
                 (Arc::new(record), hash)
             })
@@ -313,7 +318,8 @@ impl Log for Ring {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use standpipe_protocol::Json;
+    use standpipe_ledger::{EventName, Rule};
+    use standpipe_protocol::{Class, Json};
 
     fn config() -> Config {
         Config { max_age: Duration::from_secs(60), max_bytes: 1 << 20, ..Config::of_events(10) }
@@ -333,6 +339,22 @@ mod tests {
 
     fn ring(config: &Config) -> Ring {
         Ring::new(Epoch(1), config)
+    }
+
+    #[test]
+    fn what_an_event_is_charged_as_is_found_when_it_gets_its_place() {
+        let names = [("dear", "premium"), ("cheap", "basic")].map(|(topic, name)| Rule {
+            selects: Box::new(move |of| of.as_str() == topic),
+            event: EventName::new(name).unwrap(),
+        });
+        let tariff = Tariff::new(names.into(), |_| None).unwrap();
+        let ring = ring(&Config { tariff: Some(Arc::new(tariff)), ..config() });
+        let mut out = Vec::new();
+        ring.append(["cheap", "free", "dear"].map(|topic| event(topic, None)).into(), Instant::now(), &mut out);
+        let mut records = Vec::new();
+        ring.read(None, 0, 3, 9, &mut records).unwrap();
+        let classes: Vec<_> = records.iter().map(|record| record.class.map(Class::index)).collect();
+        assert_eq!(classes, [Some(1), None, Some(0)]);
     }
 
     fn seqs(ring: &Ring, plan: Option<&Plan>, after: u64, to: u64, max: usize) -> Result<(Vec<u64>, u64), Expired> {

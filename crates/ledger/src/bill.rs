@@ -16,10 +16,8 @@ use std::{
     task::Waker,
 };
 
-use standpipe_protocol::Topic;
-
 use crate::{
-    Class, Payer, Tariff,
+    Class, Payer,
     gate::{Gate, Pass, Pause, Ticket},
 };
 
@@ -101,7 +99,6 @@ struct Run {
 pub struct Bill {
     account: Arc<Account>,
     gate: Arc<Gate>,
-    tariff: Arc<Tariff>,
     /// What the frame that was admitted last is billed as.
     admitted: Option<Class>,
     /// Invariant: the ends increase, and two neighbours are of different classes.
@@ -115,17 +112,17 @@ pub struct Bill {
 }
 
 impl Bill {
-    pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>, tariff: Arc<Tariff>) -> Self {
+    pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>) -> Self {
         let (admitted, runs, taken, proven, spare, ticket, billed) = Default::default();
-        Self { account, gate, tariff, admitted, runs, taken, proven, spare, ticket, billed }
+        Self { account, gate, admitted, runs, taken, proven, spare, ticket, billed }
     }
 
-    /// Whether the next data frame may be taken: an event of `topic`, or something that costs nothing.
+    /// Whether the next data frame may be taken: an event that is charged as `class`, or something that costs nothing.
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&mut self, topic: Option<&Topic>) -> Result<(), Unpaid> {
-        self.admitted = match topic.and_then(|topic| self.tariff.class(topic)) {
+    pub fn admit(&mut self, class: Option<Class>) -> Result<(), Unpaid> {
+        self.admitted = match class {
             Some(class) => self.pass(class)?,
             None => None,
         };

@@ -170,6 +170,11 @@ impl Ledger {
         Ok(Self { shared, settle })
     }
 
+    /// What is charged as what.
+    pub fn tariff(&self) -> Arc<Tariff> {
+        Arc::clone(&self.shared.tariff)
+    }
+
     /// The bill of a connection that the run pays for.
     pub fn bill(&self) -> Bill {
         self.shared.bill(Arc::clone(&self.shared.run))
@@ -200,7 +205,7 @@ impl Ledger {
 
 impl Shared {
     fn bill(&self, account: Arc<Account>) -> Bill {
-        Bill::new(account, Arc::clone(&self.gate), Arc::clone(&self.tariff))
+        Bill::new(account, Arc::clone(&self.gate))
     }
 
     pub(crate) fn take_arrived(&self) -> Vec<(Arc<Account>, RequestId)> {

@@ -38,5 +38,6 @@ pub use money::{MoneyError, Usd};
 pub use session::Sessions;
 pub use settle::{ClassNumbers, Effect, Numbers, Settlement};
 pub use sink::{ChargeSink, Counts, CountsError, Terms};
+pub use standpipe_protocol::Class;
 pub use tally::{Progress, Tally, Totals};
-pub use tariff::{Class, EventName, NameError, Priced, Rule, Tariff};
+pub use tariff::{EventName, NameError, Priced, Rule, Tariff};

@@ -1,11 +1,11 @@
 //! What a confirmed delivery is called where it is charged, and what it costs.
 //!
-//! The topics that a rule is about are somebody else's to recognize: a rule holds a function. An event's class is found
+//! The topics that a rule is about are somebody else's to recognize: a rule holds a function. An event's [`Class`] is found
 //! once, when it gets its place in the log, and not once for each client.
 
 use std::{fmt, sync::Arc};
 
-use standpipe_protocol::Topic;
+use standpipe_protocol::{Class, Topic};
 
 use crate::Usd;
 
@@ -63,17 +63,6 @@ impl<'de> serde::Deserialize<'de> for EventName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-/// Which of the tariff's names: its place among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Class(pub u8);
-
-impl Class {
-    /// Its place, to look it up by.
-    pub fn index(self) -> usize {
-        usize::from(self.0)
     }
 }
 

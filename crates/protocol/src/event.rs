@@ -59,6 +59,19 @@ impl From<Event> for Item {
     }
 }
 
+/// What an event is charged as, to whoever gets it: a place among the names that its server charges by.
+///
+/// Found once, when the event gets its place in the log, and not once for each client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Class(pub u8);
+
+impl Class {
+    /// Its place, to look it up by.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// An event in the log: its place, and its frame, encoded once and shared by all who get it.
 #[derive(Debug)]
 pub struct Record {
@@ -74,6 +87,8 @@ pub struct Record {
     pub ts: Option<i64>,
     /// See [`Event::source`].
     pub source: Arc<str>,
+    /// What it is charged as, if it costs anything.
+    pub class: Option<Class>,
     frame: Bytes,
     data_len: usize,
     pinned: OnceLock<Pinned>,
@@ -91,12 +106,19 @@ impl Pinned {
 }
 
 impl Record {
-    /// Gives `event` its place and encodes it.
+    /// Gives `event` its place and encodes it. It costs nothing: see [`Record::charged_as`].
     pub fn new(seq: u64, event: Event) -> Self {
         let frame = codec::event_frame(seq, &event);
         let data_len = event.data.as_str().len();
         let Event { topic, key, id, ts, source, .. } = event;
-        Self { seq, topic, key, id, ts, source, frame, data_len, pinned: OnceLock::new() }
+        Self { seq, topic, key, id, ts, source, class: None, frame, data_len, pinned: OnceLock::new() }
+    }
+
+    /// The same event, charged as `class`.
+    #[must_use]
+    pub fn charged_as(mut self, class: Option<Class>) -> Self {
+        self.class = class;
+        self
     }
 
     /// The complete WebSocket frame, header included.

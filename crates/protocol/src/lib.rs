@@ -23,7 +23,7 @@ pub mod topic;
 pub use close::{CloseReason, Verdict};
 pub use command::{Command, Publish, Subscribe, Unsubscribe};
 pub use cursor::{After, Cursor, CursorError, Epoch};
-pub use event::{Event, EventView, Item, Pinned, Record};
+pub use event::{Class, Event, EventView, Item, Pinned, Record};
 pub use id::{ConnectionId, ResumeToken};
 pub use identity::Identity;
 pub use json::{Json, JsonError, MAX_NESTING};

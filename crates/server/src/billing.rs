@@ -46,6 +46,11 @@ impl Billing {
         Ok(Self { ledger, receipt_interval, tasks, stop })
     }
 
+    /// What events are charged as.
+    pub(crate) fn tariff(&self) -> Arc<Tariff> {
+        self.ledger.tariff()
+    }
+
     /// For a connection that is billed.
     pub(crate) fn paying(&self) -> Paying {
         Paying::new(self.ledger.bill(), self.receipt_interval)

@@ -61,7 +61,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let epoch = Epoch(session::random().ok_or_else(|| anyhow!("the system gives no randomness for the log's epoch"))?);
     let shards = TaskTracker::new();
-    let (fanout, items) = Fanout::start(&fanout_config(&settings), epoch, &shards, &stop_shards);
+    let (fanout, items) = Fanout::start(&fanout_config(&settings, billing.as_deref()), epoch, &shards, &stop_shards);
     let (changes, changed) = mpsc::channel(CHANGES);
     shards.spawn(tell_sources(fanout.clone(), changed));
     let upstream = Upstream::start(settings.sources.clone(), &items, &changes, &sources, &stop_sources)
@@ -170,7 +170,7 @@ fn assemble(
     }
 }
 
-fn fanout_config(settings: &Settings) -> standpipe_fanout::Config {
+fn fanout_config(settings: &Settings, billing: Option<&Billing>) -> standpipe_fanout::Config {
     standpipe_fanout::Config {
         shards: settings.server.workers.get(),
         max_events: settings.log.max_events,
@@ -181,6 +181,7 @@ fn fanout_config(settings: &Settings) -> standpipe_fanout::Config {
         max_queue_bytes_total: settings.client.max_queue_bytes_total,
         snapshot_patience: settings.snapshot.patience,
         crowd: CROWD,
+        tariff: billing.map(Billing::tariff),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{task::Context, time::Duration};
 
 use standpipe_ledger::{Bill, Pause, Unpaid};
-use standpipe_protocol::{CloseReason, Topic};
+use standpipe_protocol::{Class, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
@@ -21,8 +21,8 @@ pub struct Paying {
     /// The longest that what was written goes without a ping behind it.
     receipt_interval: Duration,
     stamped: Instant,
-    /// Why the next frame was not taken, and what it is about.
-    refused: Option<(Unpaid, Option<Topic>)>,
+    /// Why the next frame was not taken, and what it is charged as.
+    refused: Option<(Unpaid, Option<Class>)>,
 }
 
 impl Paying {
@@ -36,10 +36,10 @@ impl Paying {
         if !next.mark.is_data() {
             return true;
         }
-        match self.bill.admit(next.topic()) {
+        match self.bill.admit(next.class()) {
             Ok(()) => true,
             Err(unpaid) => {
-                self.refused = Some((unpaid, next.topic().cloned()));
+                self.refused = Some((unpaid, next.class()));
                 false
             }
         }
@@ -55,14 +55,14 @@ impl Paying {
     /// Nothing more is taken for now. Returns the end of the connection, if nothing ever will be.
     fn rest(&mut self, cx: &Context<'_>) -> Option<Closing> {
         self.bill.rest();
-        let (unpaid, topic) = self.refused.as_ref()?;
+        let (unpaid, class) = self.refused?;
         match unpaid {
             Unpaid::Part => Some(Closing::now(CloseReason::Restart)),
             Unpaid::Wait(Pause::Exhausted) => Some(Closing::now(CloseReason::BudgetExhausted)),
             Unpaid::Wait(Pause::Budget | Pause::Billing) => {
                 self.bill.wait(cx.waker());
                 // It may have become free before the waker was known.
-                if self.bill.admit(topic.as_ref()).is_ok() {
+                if self.bill.admit(class).is_ok() {
                     cx.waker().wake_by_ref();
                 }
                 self.bill.rest();

@@ -3,7 +3,7 @@ use std::task::Wake;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Budget, EventName, Rule, Usd, gate::Unbilled};
+use crate::{Budget, Usd, gate::Unbilled};
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap()
@@ -18,32 +18,14 @@ fn gate(cap: Option<&str>, unbilled: Unbilled) -> Arc<Gate> {
     Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled))
 }
 
-fn tariff() -> Arc<Tariff> {
-    let rule = |topic: &'static str| Rule {
-        selects: Box::new(move |of| of.as_str() == topic),
-        event: EventName::new(topic).unwrap(),
-    };
-    Arc::new(Tariff::new(vec![rule("dear"), rule("cheap")], |_| None).unwrap())
-}
-
 fn bill(account: &Arc<Account>, gate: &Arc<Gate>) -> Bill {
-    Bill::new(Arc::clone(account), Arc::clone(gate), tariff())
-}
-
-/// Whether the next event of `class` may be taken.
-fn ask(bill: &mut Bill, class: Option<Class>) -> Result<(), Unpaid> {
-    let topic = Topic::new(match class {
-        Some(DEAR) => "dear",
-        Some(_) => "cheap",
-        None => "free",
-    });
-    bill.admit(Some(&topic.unwrap()))
+    Bill::new(Arc::clone(account), Arc::clone(gate))
 }
 
 /// Takes events of `class` until none may be taken, at most `count`.
 fn take(bill: &mut Bill, class: Option<Class>, count: u64) -> u64 {
     let mut taken = 0;
-    while taken < count && ask(bill, class).is_ok() {
+    while taken < count && bill.admit(class).is_ok() {
         bill.took();
         taken += 1;
     }
@@ -88,18 +70,18 @@ fn what_a_dead_client_tied_up_is_spent_by_a_live_one() {
     let (mut dead, mut live) = (bill(&account(), &gate), bill(&account(), &gate));
     assert_eq!(take(&mut dead, Some(DEAR), 2), 2);
     assert_eq!(take(&mut live, Some(DEAR), 9), 1);
-    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)));
+    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)));
     let woken = Arc::new(Woken::default());
     live.wait(&Arc::clone(&woken).into());
     drop(dead);
     assert_eq!(woken.0.load(Relaxed), 1);
     assert_eq!(take(&mut live, Some(DEAR), 9), 2);
     live.proven(3);
-    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)), "the sink may refuse it yet");
+    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)), "the sink may refuse it yet");
     live.wait(&Arc::clone(&woken).into());
     gate.settle(DEAR, 3);
     assert_eq!(woken.0.load(Relaxed), 2);
-    assert_eq!(ask(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Exhausted)));
+    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Exhausted)));
     assert_eq!(take(&mut live, Some(CHEAP), 9), 1, "what is cheaper still fits");
 }
 
@@ -109,16 +91,16 @@ fn what_cannot_be_billed_waits_or_is_given_away_as_configured() {
         let (account, gate) = (account(), gate(None, unbilled));
         let mut bill = bill(&account, &gate);
         gate.set_stalled(true);
-        assert_eq!(ask(&mut bill, Some(DEAR)), expected);
+        assert_eq!(bill.admit(Some(DEAR)), expected);
         take(&mut bill, Some(DEAR), 2);
         gate.set_stalled(false);
         gate.deny(DEAR);
-        assert_eq!((ask(&mut bill, Some(DEAR)), ask(&mut bill, Some(CHEAP))), (expected, Ok(())));
+        assert_eq!((bill.admit(Some(DEAR)), bill.admit(Some(CHEAP))), (expected, Ok(())));
         take(&mut bill, Some(DEAR), 2);
         bill.proven(4);
         assert_eq!(account.unsettled(), 0, "what was given away is not billed later");
         account.deny();
-        assert_eq!((ask(&mut bill, Some(CHEAP)), ask(&mut bill, None)), (Err(Unpaid::Part), Ok(())));
+        assert_eq!((bill.admit(Some(CHEAP)), bill.admit(None)), (Err(Unpaid::Part), Ok(())));
     }
 }
 
@@ -128,9 +110,9 @@ fn no_account_has_more_unsettled_than_it_may() {
     let mut bill = bill(&account, &gate(None, Unbilled::Hold));
     assert_eq!(take(&mut bill, Some(DEAR), 5), 5);
     bill.proven(5);
-    assert_eq!(ask(&mut bill, Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
+    assert_eq!(bill.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
     account.settle(3);
-    assert_eq!(ask(&mut bill, Some(DEAR)), Ok(()));
+    assert_eq!(bill.admit(Some(DEAR)), Ok(()));
 }
 
 proptest! {
@@ -148,7 +130,7 @@ proptest! {
             match operation {
                 0 => for i in 0..n {
                     let class = [Some(DEAR), Some(CHEAP), Some(CHEAP), None][usize::try_from((i + n) / 3 % 4).unwrap()];
-                    if ask(bill, class).is_ok() {
+                    if bill.admit(class).is_ok() {
                         bill.took();
                         model.push(class);
                         *taken += 1;

@@ -6,7 +6,6 @@ use std::{
     task::Poll,
 };
 
-use standpipe_protocol::Topic;
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
@@ -94,7 +93,7 @@ fn charged(path: &Path, run: &str) -> u64 {
 }
 
 fn ask(bill: &mut Bill) -> Result<(), Unpaid> {
-    bill.admit(Some(&Topic::new("any").unwrap()))
+    bill.admit(Some(Class(0)))
 }
 
 fn take(bill: &mut Bill, count: u64) -> u64 {
