@@ -1,6 +1,8 @@
 //! Who may come in: every kind of credential, valid and not, by clients that nobody here wrote; how it is renewed, how it
 //! ends, how it is taken back; and that it is never shown.
 
+mod browser;
+
 use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
@@ -97,6 +99,15 @@ async fn rotated(minted: &Minted) -> (Issuer, Server) {
     assert_eq!(issuer.asked(), 1, "a key that is known is asked for no more");
     issuer.publish([&minted.jwks["rsa1"], &minted.jwks["rsa3"]]);
     (issuer, server)
+}
+
+/// Waits until a token's key is known: who names a new one soon after the set was read is asked to come back.
+async fn known(server: &Server, token: &str) {
+    eventually("the key is known", PATIENCE + KEYS_PAUSE, async || {
+        let opened = Socket::try_open(server.addr(), "/ws?topics=a", &[("authorization", &bearer(token))]).await;
+        opened.map(drop).map_err(|refused| refused.body)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod faults;
 mod handshake;
 mod limits;
 mod liveness;
+mod pages;
 mod resume;
 mod selection;
 mod slow;

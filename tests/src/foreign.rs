@@ -139,6 +139,13 @@ impl Collector {
 }
 
 impl Collected {
+    /// What a page says of one of its sockets.
+    pub(crate) fn read(told: &Value) -> Self {
+        let messages = told.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ending = Ending::read(told).unwrap_or_else(|| panic!("a socket that did not say how it ended: {told}"));
+        Self { messages, ending }
+    }
+
     /// The messages of this `op`.
     pub fn of(&self, op: &str) -> Vec<&Value> {
         self.messages.iter().filter(|message| message.get("op").and_then(Value::as_str) == Some(op)).collect()
@@ -172,7 +179,8 @@ fn python() -> PathBuf {
     paths::target().join("venv/bin/python")
 }
 
-fn node_packages() -> PathBuf {
+/// Where Node's packages are installed.
+pub(crate) fn node_packages() -> PathBuf {
     paths::target().join("clients/node/node_modules")
 }
 

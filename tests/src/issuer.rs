@@ -2,24 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    net::SocketAddr,
     process::Command,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
 
-use crate::{paths, process::Process, secrets, wait::PATIENCE};
+use crate::{Site, paths, process::Process, secrets, wait::PATIENCE};
 
 /// Tokens by name, and the public keys that they are checked with.
 #[derive(Debug)]
@@ -66,74 +55,39 @@ pub async fn mint(orders: &[Value]) -> Minted {
 }
 
 /// Publishes a set of keys, at `/keys`.
-pub struct Issuer {
-    addr: SocketAddr,
-    set: Arc<Mutex<Option<String>>>,
-    asked: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
+pub struct Issuer(Site);
 
 impl Issuer {
     /// Publishes these keys.
     pub async fn start<'a>(keys: impl IntoIterator<Item = &'a Value>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let addr = listener.local_addr().expect("it is bound");
-        let (set, asked) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
-        let serve = {
-            let (set, asked) = (Arc::clone(&set), Arc::clone(&asked));
-            async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    asked.fetch_add(1, Relaxed);
-                    let set = set.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    // Whoever hangs up gets no answer.
-                    let _ = tokio::time::timeout(PATIENCE, answer(stream, set)).await;
-                }
-            }
-        };
-        #[expect(clippy::disallowed_methods, reason = "aborted when dropped")]
-        let task = tokio::spawn(serve);
-        let issuer = Self { addr, set, asked, task };
-        issuer.publish(keys);
-        issuer
+        Self(Site::start("application/json", &set(keys)).await)
     }
 
     /// Publishes these keys, and no others.
     pub fn publish<'a>(&self, keys: impl IntoIterator<Item = &'a Value>) {
-        let keys: Vec<_> = keys.into_iter().cloned().collect();
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = Some(json!({"keys": keys}).to_string());
+        self.0.show(Some(set(keys)));
     }
 
     /// Answers 500 from now on.
     pub fn fail(&self) {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.show(None);
     }
 
     /// How often it was asked.
     pub fn asked(&self) -> usize {
-        self.asked.load(Relaxed)
+        self.0.asked()
     }
 
     /// Where its keys are.
     pub fn url(&self) -> String {
-        format!("http://{}/keys", self.addr)
+        format!("http://{}/keys", self.0.addr())
     }
 }
 
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn answer(mut stream: TcpStream, set: Option<String>) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let (status, body) = set.map_or(("500 Internal Server Error", String::new()), |set| ("200 OK", set));
-    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
+/// A JWK set (RFC 7517 §5).
+fn set<'a>(keys: impl IntoIterator<Item = &'a Value>) -> String {
+    let keys: Vec<_> = keys.into_iter().cloned().collect();
+    json!({"keys": keys}).to_string()
 }
 
 /// Longer than a server takes to ask for keys again.

@@ -36,6 +36,17 @@ macro_rules! language {
     };
 }
 
+/// A real browser, or the end of the test where none is installed.
+#[macro_export]
+macro_rules! browser {
+    () => {
+        match $crate::Browser::installed() {
+            Ok(browser) => browser,
+            Err(lacking) => $crate::skip!("{lacking}"),
+        }
+    };
+}
+
 /// Writes down that the test of this thread is skipped. See [`skip!`](crate::skip!), which also returns.
 pub fn record(module: &str, reason: &str) {
     let thread = thread::current();
