@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use standpipe_tests::{
     PATIENCE, Server, Socket,
     load::{Load, Seen},
-    paths,
     process::Signal,
     socket::Received,
     wait::eventually,
@@ -16,15 +15,15 @@ use tempfile::TempDir;
 use crate::{PUSH, numbered, seq};
 
 /// Where charges are kept, over several processes.
-struct Till(TempDir);
+pub(crate) struct Till(TempDir);
 
 impl Till {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().expect("a temporary folder"))
     }
 
     /// A configuration that charges here; `more` are further lines of `[billing]`.
-    fn config(&self, more: &str) -> String {
+    pub(crate) fn config(&self, more: &str) -> String {
         let folder = self.0.path().display();
         format!(
             "[billing]\nsink = \"file\"\nfile = \"{folder}/charges.jsonl\"\njournal = \"{folder}/journal.jsonl\"\n{more}\n\n\
@@ -34,7 +33,7 @@ impl Till {
     }
 
     /// How many deliveries are charged, in all or by the name.
-    fn charged(&self, name: Option<&str>) -> u64 {
+    pub(crate) fn charged(&self, name: Option<&str>) -> u64 {
         charged(&self.0.path().join("charges.jsonl"), name)
     }
 }
@@ -46,21 +45,21 @@ fn charged(file: &Path, name: Option<&str>) -> u64 {
     counted.map(|line| line["count"].as_u64().expect("a count")).sum()
 }
 
-async fn drain(mut server: Server) {
+pub(crate) async fn drain(mut server: Server) {
     server.signal(Signal::TERM);
     let status = server.exit_within(PATIENCE).await;
     assert!(status.success(), "{:?}", server.log());
 }
 
 /// Reads until `n` events have come.
-async fn events(client: &mut Socket, n: usize) {
+pub(crate) async fn events(client: &mut Socket, n: usize) {
     for _ in 0..n {
         client.until("event").await;
     }
 }
 
 /// Reads, and so answers pings, until this many deliveries are charged.
-async fn read_until_charged(client: &mut Socket, till: &Till, charges: u64) {
+pub(crate) async fn read_until_charged(client: &mut Socket, till: &Till, charges: u64) {
     let reading = async { while client.receive_within(PATIENCE).await.is_some() {} };
     tokio::select! {
         biased;
@@ -69,7 +68,7 @@ async fn read_until_charged(client: &mut Socket, till: &Till, charges: u64) {
     }
 }
 
-async fn until_charged(till: &Till, charges: u64) {
+pub(crate) async fn until_charged(till: &Till, charges: u64) {
     eventually("what was proven is charged", PATIENCE, async || match till.charged(None) {
         charged if charged == charges => Ok(()),
         charged => Err(format!("{charged} of {charges}")),
@@ -101,132 +100,6 @@ async fn what_was_delivered_is_charged_as_what_its_topic_says_and_told() {
     assert_eq!((metrics.count("standpipe_ledger_unsettled"), metrics.count("standpipe_ledger_stalled")), (0, 0));
     drain(server).await;
     assert_eq!(till.charged(None), 6);
-}
-
-#[tokio::test]
-async fn the_table_of_what_is_billed_is_what_happens() {
-    let document = fs::read_to_string(paths::root().join("docs/delivery.md")).expect("the document");
-    let says = |how: &str| {
-        let row = document.lines().find_map(|line| line.strip_prefix(&format!("| {how} |")));
-        let row = row.unwrap_or_else(|| panic!("no row `{how}`"));
-        row.trim_start().starts_with("yes")
-    };
-    let (billed, delivered) = live().await;
-    assert_eq!((says("live"), billed), (true, delivered));
-    for (how, query, is_billed) in [
-        ("replayed, on a connection that begins with `after`", "/ws?topics=a&after=earliest", true),
-        ("as part of a snapshot", "/ws?topics=a&snapshot=1", false),
-    ] {
-        assert_eq!((says(how), from_the_past(query).await), (is_billed, if is_billed { 5 } else { 0 }), "{how}");
-    }
-    assert_eq!((says("replayed, in a bracket"), bracket().await), (true, 5));
-    assert_eq!((says("delivered again, after a reconnect"), again().await), (true, 10));
-    assert_eq!((says("written, and not proven when the connection ended"), unproven().await), (false, 0));
-    assert_eq!((says("told as a gap"), gap().await), (false, 2));
-}
-
-/// Five events as they happen: how many were billed, how many delivered.
-async fn live() -> (u64, u64) {
-    let till = Till::new();
-    let server = Server::start(&till.config("")).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
-    client.until("subscribed").await;
-    server.publish(&numbered(5, |_| "a".to_owned())).await;
-    events(&mut client, 5).await;
-    read_until_charged(&mut client, &till, 5).await;
-    drain(server).await;
-    (till.charged(None), 5)
-}
-
-/// Five events of five keys were before; this connection gets them by `query`.
-async fn from_the_past(query: &str) -> u64 {
-    let till = Till::new();
-    let server = Server::start(&till.config("")).await;
-    let events: Vec<_> = (0..5).map(|i| json!({"topic": "a", "key": i.to_string(), "data": {"i": i}})).collect();
-    server.publish(&events).await;
-    let mut client = Socket::open(server.addr(), query).await;
-    for _ in 0..5 {
-        let op = if query.contains("snapshot") { "snapshot" } else { "event" };
-        client.until(op).await;
-    }
-    until_confirmed(&server, &mut client, 5).await;
-    drain(server).await;
-    till.charged(None)
-}
-
-/// Reads until the server knows this many frames to be received.
-async fn until_confirmed(server: &Server, client: &mut Socket, frames: u64) {
-    let reading = async { while client.receive_within(PATIENCE).await.is_some() {} };
-    let confirmed = eventually("the receipt", PATIENCE, async || {
-        match server.metrics().await.count("standpipe_ledger_confirmed_total") {
-            confirmed if confirmed >= frames => Ok(()),
-            confirmed => Err(format!("{confirmed} of {frames}")),
-        }
-    });
-    tokio::select! {
-        biased;
-        () = reading => panic!("the connection ended"),
-        () = confirmed => {}
-    }
-}
-
-async fn bracket() -> u64 {
-    let till = Till::new();
-    let server = Server::start(&till.config("")).await;
-    server.publish(&numbered(5, |_| "a".to_owned())).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=b").await;
-    client.until("subscribed").await;
-    client.send(&json!({"op": "subscribe", "topics": ["a"], "after": "earliest"})).await;
-    client.until("replayed").await;
-    read_until_charged(&mut client, &till, 5).await;
-    drain(server).await;
-    till.charged(None)
-}
-
-async fn again() -> u64 {
-    let till = Till::new();
-    let server = Server::start(&till.config("")).await;
-    server.publish(&numbered(5, |_| "a".to_owned())).await;
-    for charges in [5, 10] {
-        let mut client = Socket::open(server.addr(), "/ws?topics=a&after=earliest").await;
-        events(&mut client, 5).await;
-        read_until_charged(&mut client, &till, charges).await;
-    }
-    drain(server).await;
-    till.charged(None)
-}
-
-async fn unproven() -> u64 {
-    let till = Till::new();
-    let server = Server::start(&till.config("")).await;
-    // It does not read, and so answers no ping.
-    let mut deaf = Socket::open(server.addr(), "/ws?topics=a").await;
-    deaf.until("subscribed").await;
-    server.publish(&numbered(5, |_| "a".to_owned())).await;
-    eventually("they are written", PATIENCE, async || {
-        let written = server.metrics().await.count("standpipe_ledger_written_total");
-        if written == 5 { Ok(()) } else { Err(format!("{written} are written")) }
-    })
-    .await;
-    deaf.abort();
-    server.until_nobody_left(PATIENCE).await;
-    drain(server).await;
-    till.charged(None)
-}
-
-async fn gap() -> u64 {
-    let till = Till::new();
-    let server = Server::start(&format!("{}\n[log]\nmax_events = 2\n", till.config(""))).await;
-    server.publish(&numbered(5, |_| "a".to_owned())).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
-    let epoch = client.message().await["epoch"].as_str().expect("an epoch").to_owned();
-    drop(client);
-    let mut client = Socket::open(server.addr(), &format!("/ws?topics=a&after={epoch}:0")).await;
-    client.until("gap").await;
-    events(&mut client, 2).await;
-    read_until_charged(&mut client, &till, 2).await;
-    drain(server).await;
-    till.charged(None)
 }
 
 #[tokio::test]

@@ -27,21 +27,6 @@ heartbeat = "500ms"
 write_timeout = "1s"
 "#;
 
-/// The next message with this `op`; others are passed over.
-async fn until(peer: &mut Peer, op: &str) -> Value {
-    let begin = format!(r#"{{"op":"{op}""#);
-    let wanted = async {
-        loop {
-            match peer.next().await {
-                Frame::Text(text) if text.starts_with(&begin) => return serde_json::from_str(text).expect("JSON"),
-                Frame::Lost => panic!("the end before {op}"),
-                _ => {}
-            }
-        }
-    };
-    within(op, PATIENCE, wanted).await
-}
-
 /// Events `from..to`, each with an id that its source gave it.
 fn named(from: usize, to: usize) -> Vec<Value> {
     (from..to).map(|i| json!({"topic": "t", "id": format!("e{i}"), "data": {"i": i}})).collect()
@@ -55,8 +40,8 @@ async fn after_a_kill_clients_are_told_that_the_log_is_another_or_go_on_behind_a
     let mut clients = Vec::new();
     for _ in 0..10 {
         let mut client = Peer::open(addr, "/ws?topics=t&after=earliest").await;
-        let epoch = until(&mut client, "welcome").await["epoch"].as_str().expect("an epoch").to_owned();
-        while until(&mut client, "event").await["id"] != "e99" {}
+        let epoch = client.until("welcome").await["epoch"].as_str().expect("an epoch").to_owned();
+        while client.until("event").await["id"] != "e99" {}
         clients.push((client, epoch));
     }
     killed.signal(Signal::KILL);
@@ -69,13 +54,13 @@ async fn after_a_kill_clients_are_told_that_the_log_is_another_or_go_on_behind_a
         let knows_the_id = i.is_multiple_of(2);
         let cursor = if knows_the_id { format!("{epoch}:100:e99") } else { format!("{epoch}:100") };
         let mut client = Peer::open(addr, &format!("/ws?topics=t&after={cursor}")).await;
-        assert_ne!(until(&mut client, "welcome").await["epoch"], epoch);
-        until(&mut client, "subscribed").await;
+        assert_ne!(client.until("welcome").await["epoch"], epoch);
+        client.until("subscribed").await;
         if !knows_the_id {
-            let gap = until(&mut client, "gap").await;
+            let gap = client.until("gap").await;
             assert_eq!(gap, json!({"op": "gap", "from": null, "to": null, "matched": null, "reason": "epoch_changed"}));
         }
-        let first = until(&mut client, "event").await;
+        let first = client.until("event").await;
         assert_eq!(first["id"], if knows_the_id { "e100" } else { "e90" }, "after {cursor}");
     }
 }
@@ -101,7 +86,7 @@ async fn a_stopped_client_is_given_up_and_told_when_it_goes_on() {
 async fn a_client_that_only_sends_is_closed_and_costs_no_more_than_its_queue() {
     let server = Server::start(&format!("{QUICK}{PUSH}")).await;
     let mut deaf = Peer::try_open(server.addr(), "/ws?topics=t", Some(4 * 1024)).await.expect("the server accepts");
-    until(&mut deaf, "subscribed").await;
+    deaf.until("subscribed").await;
     let ping = peer::frame(1, json!({"op": "ping", "id": "x".repeat(250)}).to_string().as_bytes()).repeat(20);
     let mut most = 0;
     let sending = async {
@@ -127,7 +112,7 @@ async fn ten_thousand_changes_of_a_selection_are_all_answered_while_others_get_t
     let server = Server::start(&format!("[limits]\ncommand_rate = \"none\"\n{PUSH}")).await;
     let mut restless = Peer::open(server.addr(), "/ws").await;
     let mut other = Peer::open(server.addr(), "/ws?topics=t").await;
-    until(&mut other, "subscribed").await;
+    other.until("subscribed").await;
     for round in 0..ROUNDS {
         let mut commands = Vec::new();
         for i in 0..CHANGES {
@@ -139,10 +124,10 @@ async fn ten_thousand_changes_of_a_selection_are_all_answered_while_others_get_t
         }
         restless.say_raw(&commands.concat()).await.expect("an open connection");
         server.publish(&numbered(1, |_| "t".into())).await;
-        until(&mut other, "event").await;
+        other.until("event").await;
         for _ in 0..CHANGES {
-            until(&mut restless, "subscribed").await;
-            until(&mut restless, "unsubscribed").await;
+            restless.until("subscribed").await;
+            restless.until("unsubscribed").await;
         }
     }
     let metrics = server.metrics().await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "the helpers of tests, which fail the test")]
 
+mod billed;
 mod billing;
 mod config;
 mod conflate;
@@ -15,6 +16,7 @@ mod handshake;
 mod limits;
 mod liveness;
 mod pages;
+mod receipts;
 mod resume;
 mod selection;
 mod slow;

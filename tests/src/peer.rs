@@ -3,6 +3,7 @@
 
 use std::{io, net::SocketAddr, ops::Range, str, time::Duration};
 
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -22,6 +23,20 @@ pub struct Peer {
     start: usize,
     pace: Option<u32>,
     read_again_at: Instant,
+    answers: Answers,
+}
+
+/// How it answers the server's pings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// As every client does.
+    Truly,
+    /// Not at all.
+    Never,
+    /// Each one twice.
+    Twice,
+    /// With what it makes up: a pong of the right length, but not of what it was asked.
+    Forged,
 }
 
 /// What came next.
@@ -29,7 +44,7 @@ pub struct Peer {
 pub enum Frame<'a> {
     /// A message.
     Text(&'a str),
-    /// A ping. It was answered before it is told.
+    /// A ping. It was answered before it is told, as far as it is answered.
     Ping,
     /// The answer to a ping.
     Pong,
@@ -68,7 +83,14 @@ impl Peer {
         }
         let opened = async {
             let stream = socket.connect(addr).await?;
-            let mut peer = Self { stream, bytes: Vec::new(), start: 0, pace: None, read_again_at: Instant::now() };
+            let mut peer = Self {
+                stream,
+                bytes: Vec::new(),
+                start: 0,
+                pace: None,
+                read_again_at: Instant::now(),
+                answers: Answers::Truly,
+            };
             let request = format!(
                 "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -99,6 +121,11 @@ impl Peer {
         self.pace = bytes_per_second;
     }
 
+    /// From now on it answers pings in this way.
+    pub fn answer(&mut self, answers: Answers) {
+        self.answers = answers;
+    }
+
     /// What comes next. Pings are answered.
     ///
     /// # Panics
@@ -114,7 +141,16 @@ impl Peer {
             }
         };
         if opcode == 9 {
-            let payload = self.bytes.get(payload).unwrap_or_default().to_vec();
+            let mut payload = self.bytes.get(payload).unwrap_or_default().to_vec();
+            match self.answers {
+                Answers::Truly => {}
+                Answers::Twice => {
+                    let _ = self.send(10, &payload).await;
+                }
+                Answers::Never => return Frame::Ping,
+                // The nonce is what it cannot know; the number of frames behind it could be guessed.
+                Answers::Forged => payload.iter_mut().take(8).for_each(|byte| *byte ^= 0x55),
+            }
             // An answer that cannot be sent any more is not missed by anybody.
             let _ = self.send(10, &payload).await;
             return Frame::Ping;
@@ -127,6 +163,24 @@ impl Peer {
             (10, _) => Frame::Pong,
             _ => panic!("a frame with opcode {opcode}"),
         }
+    }
+
+    /// The next message with this `op`; others are passed over.
+    ///
+    /// # Panics
+    /// If none comes in time.
+    pub async fn until(&mut self, op: &str) -> Value {
+        let begin = format!(r#"{{"op":"{op}""#);
+        let wanted = async {
+            loop {
+                match self.next().await {
+                    Frame::Text(text) if text.starts_with(&begin) => return serde_json::from_str(text).expect("JSON"),
+                    Frame::Lost => panic!("the end before {op}"),
+                    _ => {}
+                }
+            }
+        };
+        within(op, PATIENCE, wanted).await
     }
 
     /// Sends a command.

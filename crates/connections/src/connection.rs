@@ -17,11 +17,11 @@ use standpipe_protocol::{
     Confirm, ConnectionId, Cursor, Epoch, ErrorCode, Identity, Message, Overflow, PROTOCOL, Record, ResumeToken,
     Welcome, codec,
 };
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Closing, Config, Mark, Offer, Signal, TakenBack, Way,
-    outbox::Outbox,
+    outbox::{Outbox, Successor},
     queued::{Held, is_boundary},
     turnstile::Place,
 };
@@ -199,6 +199,20 @@ impl Connection {
         self.waker.wake();
     }
 
+    /// Its client goes on elsewhere, behind `cursor`: takes that for a receipt, and ends. What is returned is ready, however
+    /// it is, once [`Connection::succeed`] was called.
+    pub fn succeeded(&self, cursor: Option<u64>) -> oneshot::Receiver<()> {
+        let (ended, wait) = oneshot::channel();
+        self.outbox().successor = Some(Box::new(Successor { cursor, _ended: ended }));
+        self.waker.wake();
+        wait
+    }
+
+    /// What this connection leaves is known: whoever goes on from it may do so.
+    pub fn succeed(&self) {
+        let _ = self.outbox().successor.take();
+    }
+
     /// Ends the connection, and gives up at once what is queued for it.
     pub fn cut(&self, closing: Closing) {
         self.close(closing);
@@ -363,6 +377,7 @@ impl Connection {
 
     pub(crate) fn count_unproven(&self) {
         self.unproven.fetch_add(1, Relaxed);
+        self.signal.count_unproven();
     }
 }
 

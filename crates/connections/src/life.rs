@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use standpipe_ledger::Progress;
+use standpipe_ledger::{Progress, Unproven};
 use standpipe_liveness::{Bucket, Heartbeat, Receipts, Timing, jitter};
 use standpipe_protocol::{CloseReason, Command, ErrorCode, Message, Refusal};
 use tokio::{
@@ -83,6 +83,7 @@ pub struct Life<IO, C: Commands> {
     reader: Reader,
     writer: Writer,
     receipts: Receipts,
+    unproven: Unproven,
     heartbeat: Heartbeat,
     phase: Phase,
     blocked: Option<Box<Blocked<C::Request>>>,
@@ -156,6 +157,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             reader,
             writer: Writer::default(),
             receipts: Receipts::new(connection.opening.confirm),
+            unproven: Unproven::default(),
             heartbeat: Heartbeat::new(timing, now.into_std()),
             phase: Phase::Open,
             blocked: None,
@@ -208,6 +210,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     fn look(&mut self, now: Instant) {
         let mut outbox = self.connection.outbox();
         self.waiting = outbox.look();
+        if let Some(successor) = outbox.successor.as_ref() {
+            let cursor = successor.cursor;
+            drop(outbox);
+            return self.succeeded(cursor, now);
+        }
         if !matches!(self.phase, Phase::Open) {
             return;
         }
@@ -218,6 +225,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let flush_until = now + closing.flush;
         let until = flush_until + closing.patience;
         self.phase = Phase::Closing { closing, flush_until, until, goodbye: false };
+    }
+
+    /// Its client goes on elsewhere, behind `cursor`: that is a receipt, and nobody is at the other end of this one.
+    fn succeeded(&mut self, cursor: Option<u64>, now: Instant) {
+        if let Some(cursor) = cursor {
+            self.resumed(cursor);
+        }
+        self.blocked = None;
+        let closing = Box::new(Closing::now(CloseReason::ClientGone));
+        self.phase = Phase::Closing { closing, flush_until: now, until: now, goodbye: true };
     }
 
     /// Reads and handles what has come. `Pending` if nothing more can be done now.

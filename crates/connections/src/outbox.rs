@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use standpipe_protocol::Record;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use self::conflation::Conflation;
 use crate::{
@@ -70,6 +70,8 @@ pub(crate) struct Outbox {
     conflation: Option<Box<Conflation>>,
     /// In a box, because a connection needs it only at its end.
     pub(crate) closing: Option<Box<Closing>>,
+    /// Its client has come back elsewhere. In a box for the same reason.
+    pub(crate) successor: Option<Box<Successor>>,
     sealed: bool,
     /// The shard waits until no more bytes than this are queued.
     room_wanted: Option<usize>,
@@ -77,6 +79,15 @@ pub(crate) struct Outbox {
     replays: bool,
     /// The writer need not be woken while fewer bytes than this wait: it looks again by itself.
     wake_at: usize,
+}
+
+/// A client that goes on elsewhere from a connection that is still open.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    /// Where it goes on from, if it says.
+    pub(crate) cursor: Option<u64>,
+    /// Dropped once what the connection leaves is known.
+    pub(crate) _ended: oneshot::Sender<()>,
 }
 
 /// What the writer saw when it last looked.

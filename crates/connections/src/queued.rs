@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use standpipe_ledger::Place;
 use standpipe_protocol::{Class, Message, Record};
 use tokio::time::Instant;
 
@@ -143,6 +144,15 @@ impl Queued {
     /// Whether it can be read from the log again, or means nothing without what can.
     pub(crate) fn is_of_the_log(&self) -> bool {
         matches!((&self.body, self.mark), (Body::Record(_), Mark::Event(_)) | (_, Mark::Heartbeat(_)))
+    }
+
+    /// Where the data frame stands in the log, to whom a cursor proves what it has.
+    pub(crate) fn place(&self) -> Place {
+        match (&self.body, self.mark) {
+            (Body::Record(record), Mark::Event(_)) => Place::event(record.seq),
+            (Body::Record(record), _) => Place::beside(record.seq),
+            (Body::Own(_), _) => Place::nowhere(),
+        }
     }
 
     /// What the event that waits here is charged as; nothing for what was made for this client alone.

@@ -25,6 +25,7 @@ pub struct Signal {
     own_bytes: AtomicUsize,
     turnstile: Turnstile,
     errors: Errors,
+    unproven: AtomicU64,
 }
 
 /// Errors told to clients, by code.
@@ -82,6 +83,16 @@ impl Signal {
         if let Some(count) = place.and_then(|place| self.errors.0.get(place)) {
             count.fetch_add(1, Relaxed);
         }
+    }
+
+    /// A pong or an acknowledgement proves nothing.
+    pub(crate) fn count_unproven(&self) {
+        self.unproven.fetch_add(1, Relaxed);
+    }
+
+    /// How many pongs and acknowledgements of clients of the shard proved nothing.
+    pub fn unproven(&self) -> u64 {
+        self.unproven.load(Relaxed)
     }
 
     /// How many errors clients of the shard were told, for each code.

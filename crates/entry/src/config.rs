@@ -88,6 +88,8 @@ pub struct Allowance {
     pub connect_rate: Option<Rate>,
     /// Inputs published.
     pub publish_rate: Option<Rate>,
+    /// Events that were sent, and not proven to be received when their connection ended.
+    pub unproven_rate: Option<Rate>,
 }
 
 /// How long something may take.

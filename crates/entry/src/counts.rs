@@ -49,6 +49,10 @@ pub enum Limit {
     ConnectRatePerIp,
     /// Attempts of one credential.
     ConnectRatePerCredential,
+    /// Events that clients of one address did not prove to have.
+    UnprovenRatePerIp,
+    /// Events that clients of one credential did not prove to have.
+    UnprovenRatePerCredential,
     /// Inputs of one address.
     PublishRatePerIp,
     /// Inputs of one credential.
@@ -61,12 +65,14 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerIp,
         Self::MaxConnectionsPerCredential,
         Self::ConnectRatePerIp,
         Self::ConnectRatePerCredential,
+        Self::UnprovenRatePerIp,
+        Self::UnprovenRatePerCredential,
         Self::PublishRatePerIp,
         Self::PublishRatePerCredential,
         Self::MaxHttp,
@@ -81,6 +87,8 @@ impl Limit {
             Self::MaxConnectionsPerCredential => "max_connections_per_credential",
             Self::ConnectRatePerIp => "connect_rate_per_ip",
             Self::ConnectRatePerCredential => "connect_rate_per_credential",
+            Self::UnprovenRatePerIp => "unproven_rate_per_ip",
+            Self::UnprovenRatePerCredential => "unproven_rate_per_credential",
             Self::PublishRatePerIp => "publish_rate_per_ip",
             Self::PublishRatePerCredential => "publish_rate_per_credential",
             Self::MaxHttp => "max_http",

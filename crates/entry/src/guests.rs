@@ -1,5 +1,6 @@
 //! How much whoever comes in may use: sockets in all, of one address and of one credential; how often one connects, how
-//! much one publishes; and how long those are kept waiting who are refused again and again.
+//! much one publishes; how much one may read without proving it; and how long those are kept waiting who are refused again
+//! and again.
 //!
 //! What is remembered of addresses is bounded ([`config::Guests::max_addresses`]), and so is what is remembered of
 //! credentials: at the bound, those that were not seen for longest are forgotten, and with them what they had used of
@@ -100,7 +101,7 @@ impl Guests {
     /// A place for one more socket, of this address and this client.
     ///
     /// # Errors
-    /// `OVER_CAPACITY` where there is none, `RATE_LIMITED` where the credential comes too often, `FORBIDDEN` where it
+    /// `OVER_CAPACITY` where there is none, `RATE_LIMITED` where the credential comes too often or one of both owes proof, `FORBIDDEN` where it
     /// names a plan that there is not.
     pub fn enter(self: &Arc<Self>, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {
         let allowance = self.allowance(identity)?;
@@ -110,6 +111,7 @@ impl Guests {
                 self.too_often(Limit::ConnectRatePerCredential, "your credential connects", rate, wait)
             })?;
         }
+        self.check_proof(peer, identity, allowance)?;
         let max = self.limits.max_connections.get();
         let mut place = Place(Box::new(Held { guests: Arc::clone(self), address: None, credential: None }));
         // From here on, dropping the place gives back whatever it has come to hold.
@@ -130,6 +132,62 @@ impl Guests {
             place.0.credential = Some(Arc::clone(name));
         }
         Ok(place)
+    }
+
+    /// Whoever reads, proves nothing and comes back is not let in for a while.
+    fn check_proof(&self, peer: SocketAddr, identity: &Identity, allowance: Allowance) -> Result<(), Refusal> {
+        let now = Instant::now().into_std();
+        if let Some(rate) = self.limits.address.unproven_rate {
+            let wait = remember(&self.addresses, household(peer.ip()), |guest| guest.owes_proof(rate, now));
+            self.refuse_unproven(Limit::UnprovenRatePerIp, "your address has", rate, wait)?;
+        }
+        if let (Some(name), Some(rate)) = (credential(identity), allowance.unproven_rate) {
+            let wait = remember(&self.credentials, Arc::clone(name), |guest| guest.owes_proof(rate, now));
+            self.refuse_unproven(Limit::UnprovenRatePerCredential, "your credential has", rate, wait)?;
+        }
+        Ok(())
+    }
+
+    fn refuse_unproven(&self, limit: Limit, who: &str, rate: Rate, wait: Duration) -> Result<(), Refusal> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        self.counts.exceeded(limit);
+        let message = format!("{who} read too many events without proving it: {rate} is what it may");
+        Err(Refusal::new(ErrorCode::RateLimited, message)
+            .hint("answer pings, or send `ack`; who resumes with its token proves what it has got")
+            .retry_after(wait))
+    }
+
+    /// A socket has ended, and of what was sent on it so many events were not proven to be received.
+    pub fn leave_unproven(&self, peer: SocketAddr, identity: &Identity, events: u64) {
+        let now = Instant::now().into_std();
+        self.each_unproven(peer, identity, events, |guest, events, rate| guest.leave_unproven(events, rate, now));
+    }
+
+    /// So many of them are proven now.
+    pub fn prove_late(&self, peer: SocketAddr, identity: &Identity, events: u64) {
+        self.each_unproven(peer, identity, events, Guest::prove_late);
+    }
+
+    fn each_unproven(
+        &self,
+        peer: SocketAddr,
+        identity: &Identity,
+        events: u64,
+        change: impl Fn(&mut Guest, u32, Rate),
+    ) {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        if events == 0 {
+            return;
+        }
+        if let Some(rate) = self.limits.address.unproven_rate {
+            remember(&self.addresses, household(peer.ip()), |guest| change(guest, events, rate));
+        }
+        let rate = self.allowance(identity).ok().and_then(|allowance| allowance.unproven_rate);
+        if let (Some(name), Some(rate)) = (credential(identity), rate) {
+            remember(&self.credentials, Arc::clone(name), |guest| change(guest, events, rate));
+        }
     }
 
     /// Somebody publishes so many inputs together.

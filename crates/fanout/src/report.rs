@@ -126,6 +126,8 @@ pub struct Report {
     pub totals: Totals,
     /// What was counted.
     pub counters: Counters,
+    /// Pongs and acknowledgements that proved nothing.
+    pub unproven: u64,
     /// Errors told to clients, by code.
     pub errors: BTreeMap<&'static str, u64>,
 }
@@ -148,6 +150,7 @@ impl Report {
         self.counters.snapshots += other.counters.snapshots;
         self.counters.shown += other.counters.shown;
         self.counters.throttled += other.counters.throttled;
+        self.unproven += other.unproven;
         for (code, count) in &other.errors {
             *self.errors.entry(code).or_default() += count;
         }

@@ -2,7 +2,9 @@
 //!
 //! The writer asks before it takes a frame ([`Bill::admit`]) and tells that it took it; a receipt tells how many of the
 //! frames arrived. Between the two, frames of the same class are one entry: a connection whose events are all charged as
-//! the same thing has one, however many are on their way. So an event costs a comparison, and a receipt one addition.
+//! the same thing has one, however many are on their way. So an event costs a comparison.
+//!
+//! An event is billed once, however often it is delivered and proven to one client ([`Paid`]).
 
 use std::{
     collections::VecDeque,
@@ -17,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    Class, Payer,
+    Class, Left, Paid, Payer, Place,
     gate::{Gate, Pass, Pause, Ticket},
 };
 
@@ -109,20 +111,23 @@ pub struct Bill {
     spare: Option<(Class, u64)>,
     ticket: Option<Ticket>,
     billed: u64,
+    paid: Paid,
 }
 
 impl Bill {
     pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>) -> Self {
-        let (admitted, runs, taken, proven, spare, ticket, billed) = Default::default();
-        Self { account, gate, admitted, runs, taken, proven, spare, ticket, billed }
+        let (admitted, runs, taken, proven, spare, ticket, billed, paid) = Default::default();
+        Self { account, gate, admitted, runs, taken, proven, spare, ticket, billed, paid }
     }
 
-    /// Whether the next data frame may be taken: an event that is charged as `class`, or something that costs nothing.
+    /// Whether the next data frame may be taken: the event at `place`, charged as `class`, or something that costs nothing.
+    /// What was paid costs nothing.
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&mut self, class: Option<Class>) -> Result<(), Unpaid> {
-        self.admitted = match class {
+    pub fn admit(&mut self, place: Place, class: Option<Class>) -> Result<(), Unpaid> {
+        let is_paid = place.seq().is_some_and(|seq| self.paid.contains(seq));
+        self.admitted = match class.filter(|_| !is_paid) {
             Some(class) => self.pass(class)?,
             None => None,
         };
@@ -177,22 +182,72 @@ impl Bill {
         self.ticket = Some(self.gate.wait(self.ticket, waker));
     }
 
-    /// All data frames up to the `frames`th are proven to have been received.
-    pub fn proven(&mut self, frames: u64) {
+    /// All data frames up to the `frames`th are proven to have been received: those that were not yet, at `places`.
+    pub fn proven(&mut self, frames: u64, mut places: impl Iterator<Item = Place>) {
         let frames = frames.min(self.taken);
         while let Some(run) = self.runs.front_mut().filter(|_| self.proven < frames) {
             let (end, class) = (run.end.min(frames), run.class);
-            let count = end - self.proven;
+            let (count, mut billed) = (end - self.proven, 0);
             self.proven = end;
             if run.end == end {
                 self.runs.pop_front();
             }
+            for _ in 0..count {
+                let seq = places.next().and_then(Place::seq);
+                // It may have been on its way twice.
+                billed += u64::from(class.is_some() && seq.is_none_or(|seq| self.paid.insert(seq)));
+            }
             if let Some(class) = class {
-                self.billed += count;
-                self.account.confirm(class, count);
-                self.gate.confirm(class, count);
+                self.confirm(class, billed);
+                self.gate.release(class, count - billed);
             }
         }
+    }
+
+    fn confirm(&mut self, class: Class, count: u64) {
+        self.billed += count;
+        self.account.confirm(class, count);
+        self.gate.confirm(class, count);
+    }
+
+    /// What is left of a connection that has ended: its unproven frames stand at `places`, and the last place that was
+    /// fully written is `position`. Their money is free again.
+    pub fn leave(&mut self, places: impl IntoIterator<Item = Place>, position: Option<u64>) -> Left {
+        let mut classes = Vec::new();
+        for run in &self.runs {
+            let frames = usize::try_from(run.end - self.proven).unwrap_or(usize::MAX);
+            classes.resize(frames, run.class);
+        }
+        self.untake(self.proven);
+        let frames = places.into_iter().zip(classes).collect();
+        Left { frames, paid: std::mem::take(&mut self.paid), position, peer: None }
+    }
+
+    /// This bill goes on from what another connection of its client left, of which all frames are proven now. They are
+    /// billed as far as there is money for them: nobody has set any aside since that connection has ended.
+    pub fn go_on(&mut self, left: Left) {
+        self.paid = left.paid;
+        let mut frames = left.frames.into_iter().filter_map(|(place, class)| Some((place.seq()?, class?))).peekable();
+        while let Some((seq, class)) = frames.next() {
+            let mut count = u64::from(self.paid.insert(seq));
+            while let Some((seq, _)) = frames.next_if(|(_, next)| *next == class) {
+                count += u64::from(self.paid.insert(seq));
+            }
+            self.bill_late(class, count);
+        }
+    }
+
+    fn bill_late(&mut self, class: Class, mut count: u64) {
+        while count > 0 && self.pass(class) == Ok(Some(class)) {
+            // Where nothing has to be set aside, any number may be billed.
+            let billed = self.spare.as_ref().map_or(count, |(_, spare)| count.min(*spare));
+            if let Some((_, spare)) = &mut self.spare {
+                *spare -= billed;
+            }
+            self.confirm(class, billed);
+            count -= billed;
+        }
+        self.rest();
     }
 
     /// Of the frames that were taken, those behind the `frames`th were not written and never will be.

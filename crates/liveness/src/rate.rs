@@ -64,6 +64,17 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes `n`, whether they are there or not: what has happened is owed. Never more than takes [`Rate::per`] to earn again.
+    pub fn charge(&mut self, n: u32, rate: Rate, now: Instant) {
+        let most = now.checked_add(rate.per.saturating_mul(2)).unwrap_or(now);
+        self.earned_at = Some(self.after(n, rate, now).min(most));
+    }
+
+    /// Gives back `n` that were taken.
+    pub fn give_back(&mut self, n: u32, rate: Rate) {
+        self.earned_at = self.earned_at.and_then(|at| at.checked_sub(rate.each().saturating_mul(n)));
+    }
+
     /// How long until one is there; nothing if it is.
     pub fn wait(&self, rate: Rate, now: Instant) -> Duration {
         self.after(1, rate, now).duration_since(now).saturating_sub(rate.per)
@@ -124,6 +135,18 @@ mod tests {
         assert_eq!(bucket.owe(1, rate, begun), Err(Duration::from_millis(9100)));
         assert!(!bucket.is_full(begun + Duration::from_millis(9999)));
         assert!(bucket.is_full(begun + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_has_happened_is_owed_but_not_for_ever_and_can_be_given_back() {
+        let (rate, begun) = (rate(10, 1), Instant::now());
+        let mut bucket = Bucket::default();
+        bucket.charge(10, rate, begun);
+        assert_eq!(bucket.wait(rate, begun), Duration::from_millis(100));
+        bucket.give_back(3, rate);
+        assert_eq!(bucket.wait(rate, begun), Duration::ZERO);
+        bucket.charge(1_000_000, rate, begun);
+        assert_eq!(bucket.wait(rate, begun), Duration::from_millis(1100));
     }
 
     proptest! {

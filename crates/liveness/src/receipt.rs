@@ -25,8 +25,8 @@ pub enum Unproven {
     /// An acknowledgement of more than was written.
     #[error("the acknowledgement is ahead of what was written")]
     FutureAck,
-    /// An acknowledgement of less than an earlier one.
-    #[error("the acknowledgement is behind an earlier one")]
+    /// An acknowledgement of no more than an earlier one.
+    #[error("the acknowledgement is of no more than an earlier one")]
     StaleAck,
     /// An acknowledgement on a connection whose proof is the pong.
     #[error("this connection confirms by pong")]
@@ -148,7 +148,7 @@ impl Receipts {
         if frames > written {
             return Err(Unproven::FutureAck);
         }
-        if frames < self.confirmed.frames {
+        if frames <= self.confirmed.frames {
             return Err(Unproven::StaleAck);
         }
         self.confirmed.frames = frames;
@@ -156,6 +156,19 @@ impl Receipts {
         let known = self.pings.iter().rev().find(|ping| ping.before.frames <= frames).map(|ping| ping.before.bytes);
         self.confirmed.bytes = self.confirmed.bytes.max(known.unwrap_or(0));
         self.forget_confirmed();
+        Ok(())
+    }
+
+    /// The client went on elsewhere, from behind the data frame `frames`: it has all up to there. Nothing more is written.
+    ///
+    /// # Errors
+    /// [`Unproven::StaleAck`] if that was proven before.
+    pub fn resumed(&mut self, frames: u64) -> Result<(), Unproven> {
+        if frames <= self.confirmed.frames {
+            return Err(Unproven::StaleAck);
+        }
+        self.confirmed.frames = frames;
+        self.pings.clear();
         Ok(())
     }
 
@@ -239,6 +252,7 @@ mod tests {
         receipts.ack(6, 8).unwrap();
         assert_eq!(receipts.confirmed(), Ordinal { frames: 6, bytes: 500 });
         assert_eq!(receipts.ack(5, 8), Err(Unproven::StaleAck));
+        assert_eq!(receipts.ack(6, 8), Err(Unproven::StaleAck), "again");
     }
 
     #[test]

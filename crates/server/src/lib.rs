@@ -14,6 +14,7 @@ mod descriptors;
 pub mod key;
 mod metrics;
 mod panics;
+mod resumption;
 mod service;
 mod session;
 mod shutdown;

@@ -12,7 +12,7 @@ use prometheus::{
 use standpipe_connections::Registry;
 use standpipe_entry::{Counts, Guests};
 use standpipe_fanout::{Bounds, Kept, KeysReport, Report};
-use standpipe_ledger::{EventReport, Usd};
+use standpipe_ledger::{EventReport, ResumeNumbers, Usd};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
@@ -28,6 +28,7 @@ pub(crate) struct Numbers<'a> {
     pub(crate) kept: Kept,
     /// Where deliveries are billed.
     pub(crate) billing: Option<standpipe_ledger::Report>,
+    pub(crate) resumed: ResumeNumbers,
     pub(crate) log: LogNumbers,
     pub(crate) sources: Vec<SourceStatus>,
     pub(crate) draining: bool,
@@ -68,6 +69,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
         report,
         kept,
         billing,
+        resumed,
         log,
         sources,
         draining,
@@ -131,10 +133,13 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.counter("ledger_skipped_total", "Told to a client as a gap.", tally.skipped)?;
     page.counter("ledger_returned_total", "Taken back from a queue, to be read from the log again.", tally.returned)?;
     page.counter("ledger_unconfirmed_total", "Not proven when their connection closed.", tally.unconfirmed)?;
+    let help = "Pongs and acknowledgements that proved nothing: forged, repeated, late, or of what was not sent.";
+    page.counter("ledger_unproven_total", help, report.unproven)?;
     page.gauge("ledger_in_flight", "Queued or written, not yet proven.", tally.in_flight)?;
     let help = "Events for which the ledger does not balance. Always 0, or there is a bug.";
     page.gauge("ledger_difference", help, report.totals.difference)?;
 
+    fill_resumed(page, resumed)?;
     page.counter("audit_total", "Times that the parts were compared with each other.", audit.count())?;
     let found: Vec<_> = audit.differences().map(|(of, n)| (of, i64::try_from(n).unwrap_or(i64::MAX))).collect();
     let help = "How far parts were apart that hold the same. Always 0, or there is a bug.";
@@ -172,6 +177,20 @@ fn fill_entry(page: &Page, entry: &Counts) -> prometheus::Result<()> {
         page.labelled_counter(name, help, label, &counts)?;
     }
     Ok(())
+}
+
+fn fill_resumed(page: &Page, resumed: &ResumeNumbers) -> prometheus::Result<()> {
+    let outcomes = [
+        ("proven", resumed.proven),
+        ("nothing_new", resumed.nothing_new),
+        ("ahead", resumed.ahead),
+        ("unknown", resumed.unknown),
+    ];
+    let help = "Tokens of earlier connections that clients have shown, by what they proved.";
+    page.labelled_counter("ledger_resumes_total", help, "outcome", &outcomes)?;
+    let help = "Of what was unconfirmed when its connection closed, proven later by who resumed it.";
+    page.counter("ledger_proven_late_total", help, resumed.proven_late)?;
+    page.gauge("ledger_resumable", "Connections that have ended and whose token still counts.", resumed.ended as u64)
 }
 
 fn fill_guests(page: &Page, guests: &Guests) -> prometheus::Result<()> {
@@ -341,6 +360,7 @@ mod tests {
             report: Report { queue_bytes: 77, ..Report::default() },
             kept: Kept { bytes: 3, max: 4 },
             billing: Some(standpipe_ledger::Report::default()),
+            resumed: ResumeNumbers::default(),
             log: LogNumbers {
                 bounds: Bounds { floor: 3, head: 9 },
                 bytes: 1,

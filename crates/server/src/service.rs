@@ -107,6 +107,7 @@ impl Service for Standpipe {
             report: fanout.report().await,
             kept: fanout.kept(),
             billing: self.sessions.billing.as_ref().map(|billing| billing.report()),
+            resumed: self.sessions.resumption.numbers(),
             log: LogNumbers {
                 bounds: log.bounds(),
                 bytes: log.bytes(),

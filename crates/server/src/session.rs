@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, panic::AssertUnwindSafe, sync::
 
 use futures_util::FutureExt;
 use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms};
-use standpipe_entry::{Admitted, Auth, Pass, Upgrade};
+use standpipe_entry::{Admitted, Auth, Guests, Pass, Upgrade};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
     CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Refusal, ResumeToken, command::Secret,
@@ -12,7 +12,7 @@ use standpipe_protocol::{
 use standpipe_selection::{Bounds, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
-use crate::billing::Billing;
+use crate::{billing::Billing, resumption::Resumption};
 
 /// What every session needs: shared, and fixed for the life of the process.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Sessions {
     pub(crate) registry: Arc<Registry>,
     /// Where their events come from.
     pub(crate) fanout: Fanout,
+    /// What their clients may use.
+    pub(crate) guests: Arc<Guests>,
     /// How their clients prove who they are.
     pub(crate) auth: Arc<Auth>,
     /// What they live by.
@@ -33,6 +35,8 @@ pub(crate) struct Sessions {
     pub(crate) confirm: Confirm,
     /// What happens to those that do not keep up and did not choose.
     pub(crate) overflow: Overflow,
+    /// Those that clients may go on from.
+    pub(crate) resumption: Resumption,
     /// Where what they get is billed, if it is.
     pub(crate) billing: Option<Arc<Billing>>,
 }
@@ -62,11 +66,15 @@ impl Sessions {
         // What only the beginning and the end need is in boxes of their own, so that it is not kept for days.
         let begin = Box::pin(self.begin(upgrade));
         async move {
-            let Some(Session { life, connection, shard, permit }) = begin.await else { return };
-            let ended = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
+            let Some(Session { mut life, connection, shard, permit }) = begin.await else { return };
+            let ended = AssertUnwindSafe(&mut life).catch_unwind().await.unwrap_or_else(|_| {
                 // The panic itself was reported by the hook (`panics`); here it ends one connection and nothing else.
                 Ended { reason: CloseReason::InternalError, progress: connection.progress() }
             });
+            self.resumption.end(&connection, life.leave());
+            let unproven = ended.progress.written - ended.progress.confirmed;
+            self.guests.leave_unproven(connection.opening.peer, &connection.identity(), unproven);
+            drop(life);
             self.registry.remove(connection.id(), ended.reason);
             drop(permit);
             Box::pin(tell_end(connection, ended, shard)).await;
@@ -79,6 +87,20 @@ impl Sessions {
         let Admitted { permit, peer, query, pass, .. } = admitted;
         let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass.identity, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
+        let mut paying = self.billing.as_ref().map(|billing| billing.paying());
+        if let Ok(Query { resume: Some(token), after, .. }) = &query {
+            let (identity, epoch) = (connection.identity(), self.fanout.epoch());
+            let left = self.resumption.go_on(*token, after.as_ref(), &identity, epoch, &self.registry).await;
+            if let Some(left) = left {
+                if let Some(old) = left.peer {
+                    self.guests.prove_late(old, &identity, left.frames.len() as u64);
+                }
+                if let Some(paying) = &mut paying {
+                    paying.go_on(left);
+                }
+            }
+        }
+        self.resumption.open(&connection);
         match query {
             Ok(query) => {
                 let Query { selection, after, on_gap, .. } = query;
@@ -91,7 +113,6 @@ impl Sessions {
         }
         let commands =
             ToShards { mailbox: shard.clone(), auth: Arc::clone(&self.auth), bounds: Arc::clone(&self.bounds) };
-        let paying = self.billing.as_ref().map(|billing| billing.paying());
         let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands, paying));
         Some(Session { life, connection, shard, permit })
     }
@@ -223,8 +244,8 @@ mod tests {
         let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<[u64; 3]>| sessions.serve(upgrade));
         assert!(task <= 128, "{task} bytes of every task");
         let life = size_of::<Life<TcpStream, ToShards>>();
-        assert!(life <= 520, "{life} bytes of every connection's life");
+        assert!(life <= 560, "{life} bytes of every connection's life");
         let shared = size_of::<Connection>();
-        assert!(shared <= 384, "{shared} bytes of every connection's shared half");
+        assert!(shared <= 400, "{shared} bytes of every connection's shared half");
     }
 }

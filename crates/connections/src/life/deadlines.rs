@@ -90,6 +90,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     fn give_back(&mut self) {
         self.connection.outbox().give_back();
         self.writer.give_back();
+        self.unproven.give_back();
         if let Some(paying) = &mut self.paying {
             paying.give_back();
         }

@@ -69,6 +69,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         dropped.add(self.writer.drop_unbegun());
         let begun = if self.writer.begun() == Some(Mark::Ping) { Begun::Yes } else { Begun::No };
         self.receipts.forget_unwritten(begun);
+        self.unproven.untake(self.writer.placed().frames);
         if let Some(paying) = &mut self.paying {
             paying.untake(self.writer.placed().frames);
         }

@@ -63,6 +63,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         }
     }
 
+    /// The client has shown this connection's secret elsewhere, and where it goes on from.
+    pub(super) fn resumed(&mut self, cursor: u64) {
+        let is_ahead = self.connection.position().is_none_or(|position| position.seq < cursor);
+        let frames = if is_ahead { 0 } else { self.unproven.up_to(cursor).min(self.connection.written()) };
+        match self.receipts.resumed(frames) {
+            Ok(()) => {
+                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
+                self.prove();
+            }
+            Err(_) if is_ahead => self.connection.count_unproven(),
+            // What it has was proven before.
+            Err(_) => {}
+        }
+    }
+
     fn command(&mut self, command: Command, now: Instant) {
         let refusal = match command {
             Command::Ping { id } => {

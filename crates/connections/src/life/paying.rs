@@ -4,7 +4,7 @@
 
 use std::{task::Context, time::Duration};
 
-use standpipe_ledger::{Bill, Pause, Unpaid};
+use standpipe_ledger::{Bill, Left, Pause, Place, Unpaid};
 use standpipe_protocol::{Class, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,8 +21,8 @@ pub struct Paying {
     /// The longest that what was written goes without a ping behind it.
     receipt_interval: Duration,
     stamped: Instant,
-    /// Why the next frame was not taken, and what it is charged as.
-    refused: Option<(Unpaid, Option<Class>)>,
+    /// Why the next frame was not taken, where it stands, and what it is charged as.
+    refused: Option<(Unpaid, Place, Option<Class>)>,
 }
 
 impl Paying {
@@ -31,15 +31,20 @@ impl Paying {
         Self { bill, receipt_interval, stamped: Instant::now(), refused: None }
     }
 
+    /// It goes on from what an earlier connection of its client left.
+    pub fn go_on(&mut self, left: Left) {
+        self.bill.go_on(left);
+    }
+
     /// Whether `next` may be taken. Only data can cost something.
     pub(super) fn admit(&mut self, next: &Queued) -> bool {
         if !next.mark.is_data() {
             return true;
         }
-        match self.bill.admit(next.class()) {
+        match self.bill.admit(next.place(), next.class()) {
             Ok(()) => true,
             Err(unpaid) => {
-                self.refused = Some((unpaid, next.class()));
+                self.refused = Some((unpaid, next.place(), next.class()));
                 false
             }
         }
@@ -55,14 +60,14 @@ impl Paying {
     /// Nothing more is taken for now. Returns the end of the connection, if nothing ever will be.
     fn rest(&mut self, cx: &Context<'_>) -> Option<Closing> {
         self.bill.rest();
-        let (unpaid, class) = self.refused?;
+        let (unpaid, place, class) = self.refused?;
         match unpaid {
             Unpaid::Part => Some(Closing::now(CloseReason::Restart)),
             Unpaid::Wait(Pause::Exhausted) => Some(Closing::now(CloseReason::BudgetExhausted)),
             Unpaid::Wait(Pause::Budget | Pause::Billing) => {
                 self.bill.wait(cx.waker());
                 // It may have become free before the waker was known.
-                if self.bill.admit(class).is_ok() {
+                if self.bill.admit(place, class).is_ok() {
                     cx.waker().wake_by_ref();
                 }
                 self.bill.rest();
@@ -81,9 +86,10 @@ impl Paying {
         self.stamped = now;
     }
 
-    /// All data frames up to the `frames`th are proven. Returns how many were billed so far.
-    pub(super) fn proven(&mut self, frames: u64) -> u64 {
-        self.bill.proven(frames);
+    /// All data frames up to the `frames`th are proven: those that were not yet, at `places`. Returns how many were billed
+    /// so far.
+    fn proven(&mut self, frames: u64, places: impl Iterator<Item = Place>) -> u64 {
+        self.bill.proven(frames, places);
         self.bill.billed()
     }
 
@@ -123,9 +129,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// More is proven than before.
     pub(super) fn prove(&mut self) {
         let frames = self.receipts.confirmed().frames;
+        let places = self.unproven.prove(frames);
         if let Some(paying) = &mut self.paying {
-            self.connection.set_billed(paying.proven(frames));
+            self.connection.set_billed(paying.proven(frames, places));
         }
+    }
+
+    /// What is left to a client that comes back, once this has come to its end.
+    pub fn leave(&mut self) -> Left {
+        let (places, position) = (self.unproven.take(), self.connection.position().map(|cursor| cursor.seq));
+        let left = match &mut self.paying {
+            Some(paying) => paying.bill.leave(places, position),
+            None => {
+                Left { frames: places.into_iter().map(|place| (place, None)).collect(), position, ..Left::default() }
+            }
+        };
+        Left { peer: Some(self.connection.opening.peer), ..left }
     }
 
     /// A ping goes behind what is written next, if only behind what is written already.

@@ -75,6 +75,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             self.begin_paying();
             let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
             let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
+            let unproven = &mut self.unproven;
             let mut outbox = self.connection.outbox();
             outbox.take_while(
                 |next| {
@@ -82,6 +83,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                     fits && paying.borrow_mut().as_mut().is_none_or(|paying| paying.admit(next))
                 },
                 |next| {
+                    if next.mark.is_data() {
+                        unproven.took(next.place());
+                    }
                     if let Some(paying) = paying.borrow_mut().as_mut() {
                         paying.took(&next);
                     }

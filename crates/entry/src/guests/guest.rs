@@ -18,6 +18,7 @@ pub(super) struct Guest {
     pub(super) open: usize,
     connects: Bucket,
     publishes: Bucket,
+    unproven: Bucket,
     refusals: u32,
     refused_at: Option<Instant>,
 }
@@ -44,6 +45,21 @@ impl Guest {
     /// When the next ones may come.
     pub(super) fn publish(&mut self, inputs: u32, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.publishes.owe(inputs, rate, now)
+    }
+
+    /// So many events were sent to it that it has not proven to have.
+    pub(super) fn leave_unproven(&mut self, events: u32, rate: Rate, now: Instant) {
+        self.unproven.charge(events, rate, now);
+    }
+
+    /// So many of them it has proven later.
+    pub(super) fn prove_late(&mut self, events: u32, rate: Rate) {
+        self.unproven.give_back(events, rate);
+    }
+
+    /// How long it gets nothing more, because it has left too much unproven.
+    pub(super) fn owes_proof(&self, rate: Rate, now: Instant) -> Duration {
+        self.unproven.wait(rate, now)
     }
 
     /// One more refusal: how long its answer is held back, at most `longest`.

@@ -111,6 +111,32 @@ async fn who_connects_too_often_is_told_when_to_come_again_and_others_are_not_af
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_leaves_too_much_unproven_is_kept_out_for_a_while_unless_it_is_proven_later() {
+    let guests = guests(|limits| {
+        limits.address.unproven_rate = Some(rate(10));
+        limits.credential.unproven_rate = Some(rate(20));
+    });
+    let (rider, other, client) = (peer("192.0.2.1"), peer("192.0.2.2"), somebody("a", None));
+    guests.leave_unproven(rider, &client, 9);
+    assert!(guests.enter(rider, &client).is_ok());
+    guests.leave_unproven(rider, &client, 9);
+    let refusal = guests.enter(rider, &client).unwrap_err();
+    assert_eq!((refusal.code, refusal.retry_after), (ErrorCode::RateLimited, Some(Duration::from_millis(900))));
+    assert!(guests.enter(rider, &Identity::default()).is_err() && guests.enter(other, &client).is_ok());
+    guests.leave_unproven(other, &client, 2);
+    assert!(guests.enter(other, &client).is_err() && guests.enter(other, &somebody("b", None)).is_ok());
+    guests.prove_late(rider, &client, 9);
+    assert!(guests.enter(rider, &client).is_ok());
+    guests.leave_unproven(rider, &client, 1_000_000);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(guests.enter(rider, &client).is_ok(), "not for ever");
+    assert_eq!(
+        (exceeded(&guests, Limit::UnprovenRatePerIp), exceeded(&guests, Limit::UnprovenRatePerCredential)),
+        (2, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_published_together_is_taken_together_and_owed() {
     let guests = guests(|limits| limits.address.publish_rate = Some(rate(10)));
     let (publisher, nobody) = (peer("192.0.2.1"), Identity::default());

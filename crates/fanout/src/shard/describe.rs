@@ -59,6 +59,7 @@ impl Shard {
     pub(super) fn report(&self) -> Report {
         let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
         let now = unix_ms();
+        report.unproven = self.signal.unproven();
         report.errors = self.signal.errors().map(|(code, count)| (code.as_str(), count)).collect();
         report.entries = self.index.len() as u64;
         report.lag = self.log.bounds().head.saturating_sub(self.cursor);

@@ -18,6 +18,20 @@ fn gate(cap: Option<&str>, unbilled: Unbilled) -> Arc<Gate> {
     Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled))
 }
 
+/// Each frame stands at a place of its own.
+fn place(bill: &Bill) -> Place {
+    Place::event(bill.taken + 1)
+}
+
+fn admit(bill: &mut Bill, class: Option<Class>) -> Result<(), Unpaid> {
+    bill.admit(place(bill), class)
+}
+
+fn prove(bill: &mut Bill, frames: u64) {
+    let places = bill.proven + 1..=frames;
+    bill.proven(frames, places.map(Place::event));
+}
+
 fn bill(account: &Arc<Account>, gate: &Arc<Gate>) -> Bill {
     Bill::new(Arc::clone(account), Arc::clone(gate))
 }
@@ -25,7 +39,7 @@ fn bill(account: &Arc<Account>, gate: &Arc<Gate>) -> Bill {
 /// Takes events of `class` until none may be taken, at most `count`.
 fn take(bill: &mut Bill, class: Option<Class>, count: u64) -> u64 {
     let mut taken = 0;
-    while taken < count && bill.admit(class).is_ok() {
+    while taken < count && admit(bill, class).is_ok() {
         bill.took();
         taken += 1;
     }
@@ -53,12 +67,12 @@ fn only_what_is_proven_is_billed_and_each_as_what_it_is() {
     take(&mut bill, None, 2);
     take(&mut bill, Some(CHEAP), 4);
     let confirmed = || [0, 1].map(|class: usize| account.confirmed[class].load(Relaxed));
-    bill.proven(2);
+    prove(&mut bill, 2);
     assert_eq!(confirmed(), [2, 0]);
-    bill.proven(7);
+    prove(&mut bill, 7);
     assert_eq!(confirmed(), [3, 2]);
-    bill.proven(7);
-    bill.proven(5);
+    prove(&mut bill, 7);
+    prove(&mut bill, 5);
     assert_eq!((confirmed(), bill.billed(), account.unsettled()), ([3, 2], 5, 5));
     drop(bill);
     assert_eq!(confirmed(), [3, 2], "what was not proven never is");
@@ -70,18 +84,18 @@ fn what_a_dead_client_tied_up_is_spent_by_a_live_one() {
     let (mut dead, mut live) = (bill(&account(), &gate), bill(&account(), &gate));
     assert_eq!(take(&mut dead, Some(DEAR), 2), 2);
     assert_eq!(take(&mut live, Some(DEAR), 9), 1);
-    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)));
+    assert_eq!(admit(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)));
     let woken = Arc::new(Woken::default());
     live.wait(&Arc::clone(&woken).into());
     drop(dead);
     assert_eq!(woken.0.load(Relaxed), 1);
     assert_eq!(take(&mut live, Some(DEAR), 9), 2);
-    live.proven(3);
-    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)), "the sink may refuse it yet");
+    prove(&mut live, 3);
+    assert_eq!(admit(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Budget)), "the sink may refuse it yet");
     live.wait(&Arc::clone(&woken).into());
     gate.settle(DEAR, 3);
     assert_eq!(woken.0.load(Relaxed), 2);
-    assert_eq!(live.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Exhausted)));
+    assert_eq!(admit(&mut live, Some(DEAR)), Err(Unpaid::Wait(Pause::Exhausted)));
     assert_eq!(take(&mut live, Some(CHEAP), 9), 1, "what is cheaper still fits");
 }
 
@@ -91,16 +105,16 @@ fn what_cannot_be_billed_waits_or_is_given_away_as_configured() {
         let (account, gate) = (account(), gate(None, unbilled));
         let mut bill = bill(&account, &gate);
         gate.set_stalled(true);
-        assert_eq!(bill.admit(Some(DEAR)), expected);
+        assert_eq!(admit(&mut bill, Some(DEAR)), expected);
         take(&mut bill, Some(DEAR), 2);
         gate.set_stalled(false);
         gate.deny(DEAR);
-        assert_eq!((bill.admit(Some(DEAR)), bill.admit(Some(CHEAP))), (expected, Ok(())));
+        assert_eq!((admit(&mut bill, Some(DEAR)), admit(&mut bill, Some(CHEAP))), (expected, Ok(())));
         take(&mut bill, Some(DEAR), 2);
-        bill.proven(4);
+        prove(&mut bill, 4);
         assert_eq!(account.unsettled(), 0, "what was given away is not billed later");
         account.deny();
-        assert_eq!((bill.admit(Some(CHEAP)), bill.admit(None)), (Err(Unpaid::Part), Ok(())));
+        assert_eq!((admit(&mut bill, Some(CHEAP)), admit(&mut bill, None)), (Err(Unpaid::Part), Ok(())));
     }
 }
 
@@ -109,10 +123,51 @@ fn no_account_has_more_unsettled_than_it_may() {
     let account = Arc::new(Account::new(Payer::Run, 2, 3));
     let mut bill = bill(&account, &gate(None, Unbilled::Hold));
     assert_eq!(take(&mut bill, Some(DEAR), 5), 5);
-    bill.proven(5);
-    assert_eq!(bill.admit(Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
+    prove(&mut bill, 5);
+    assert_eq!(admit(&mut bill, Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
     account.settle(3);
-    assert_eq!(bill.admit(Some(DEAR)), Ok(()));
+    assert_eq!(admit(&mut bill, Some(DEAR)), Ok(()));
+}
+
+#[test]
+fn what_is_proven_after_the_end_is_billed_to_who_goes_on_and_nothing_twice() {
+    let gate = gate(Some("100"), Unbilled::Hold);
+    let (old, new) = (account(), account());
+    let mut ended = bill(&old, &gate);
+    take(&mut ended, Some(DEAR), 3);
+    take(&mut ended, Some(CHEAP), 50);
+    prove(&mut ended, 2);
+    let mut left = ended.leave((3..=53).map(Place::event), Some(53));
+    drop(ended);
+    assert_eq!(gate.budget().unwrap().free(), usd("99.4"), "nothing is set aside meanwhile");
+    left.frames.truncate(41);
+    let mut bill = bill(&new, &gate);
+    bill.go_on(left);
+    let confirmed = |account: &Account| [0, 1].map(|class: usize| account.confirmed[class].load(Relaxed));
+    assert_eq!((confirmed(&old), confirmed(&new), bill.billed()), ([2, 0], [1, 40], 41));
+    assert_eq!(gate.budget().unwrap().free(), usd("95.1"));
+    for seq in [1, 43, 44, 44] {
+        bill.admit(Place::event(seq), Some(CHEAP)).unwrap();
+        bill.took();
+    }
+    bill.rest();
+    bill.proven(4, [1, 43, 44, 44].into_iter().map(Place::event));
+    assert_eq!(confirmed(&new), [1, 41], "only what was not billed before, and that once");
+    assert_eq!(gate.budget().unwrap().free(), usd("95.0"));
+}
+
+#[test]
+fn what_is_proven_late_is_billed_as_far_as_there_is_money() {
+    let (account, gate) = (account(), gate(Some("1"), Unbilled::Hold));
+    let mut ended = bill(&account, &gate);
+    take(&mut ended, Some(DEAR), 3);
+    let left = ended.leave((1..=3).map(Place::event), Some(3));
+    drop(ended);
+    let mut other = bill(&account, &gate);
+    assert_eq!(take(&mut other, Some(DEAR), 2), 2, "a live client has spent what was free");
+    let mut bill = bill(&account, &gate);
+    bill.go_on(left);
+    assert_eq!(bill.billed(), 1);
 }
 
 proptest! {
@@ -130,14 +185,14 @@ proptest! {
             match operation {
                 0 => for i in 0..n {
                     let class = [Some(DEAR), Some(CHEAP), Some(CHEAP), None][usize::try_from((i + n) / 3 % 4).unwrap()];
-                    if bill.admit(class).is_ok() {
+                    if admit(bill, class).is_ok() {
                         bill.took();
                         model.push(class);
                         *taken += 1;
                     }
                 },
                 1 => { let to = *taken - n.min(*taken - *proven); bill.untake(to); model.truncate(usize::try_from(to - *proven).unwrap()); *taken = to; }
-                2 => { let to = *proven + n.min(*taken - *proven); bill.proven(to); model.drain(..usize::try_from(to - *proven).unwrap()); *proven = to; }
+                2 => { let to = *proven + n.min(*taken - *proven); prove(bill, to); model.drain(..usize::try_from(to - *proven).unwrap()); *proven = to; }
                 _ => { *bill = make(); model.clear(); (*taken, *proven) = (0, 0); }
             }
             bill.rest();

@@ -93,7 +93,7 @@ fn charged(path: &Path, run: &str) -> u64 {
 }
 
 fn ask(bill: &mut Bill) -> Result<(), Unpaid> {
-    bill.admit(Some(Class(0)))
+    bill.admit(crate::Place::nowhere(), Some(Class(0)))
 }
 
 fn take(bill: &mut Bill, count: u64) -> u64 {
@@ -116,8 +116,8 @@ async fn what_was_proven_is_charged_and_nothing_else() {
     let ledger = world.start(world.config("run", None, None)).await.unwrap();
     let (mut one, mut other) = (ledger.bill(), ledger.bill());
     assert_eq!((take(&mut one, 100), take(&mut other, 50)), (100, 50));
-    one.proven(60);
-    other.proven(50);
+    one.proven(60, std::iter::empty());
+    other.proven(50, std::iter::empty());
     drop(one);
     ledger.settle(soon()).await;
     assert_eq!(world.charged("run"), 110);
@@ -132,7 +132,7 @@ async fn the_next_process_of_the_run_charges_what_this_one_could_not() {
     let ledger = world.start(world.config("run", None, None)).await.unwrap();
     let mut bill = ledger.bill();
     take(&mut bill, 40);
-    bill.proven(40);
+    bill.proven(40, std::iter::empty());
     ledger.settle(soon()).await;
     assert_eq!((ledger.report().unsettled(), world.charged("run")), (40, 0), "the deadline is kept");
     world.end().await;
@@ -149,7 +149,7 @@ async fn a_new_run_charges_nothing_of_an_old_one() {
     let ledger = world.start(world.config("old", None, None)).await.unwrap();
     let mut bill = ledger.bill();
     take(&mut bill, 40);
-    bill.proven(40);
+    bill.proven(40, std::iter::empty());
     ledger.settle(soon()).await;
     world.end().await;
     world.door.store(true, Relaxed);
@@ -169,7 +169,7 @@ async fn a_cap_is_used_to_the_last_event_by_those_who_live_and_never_passed() {
             taken[i] += take(bill, 7 + i as u64);
             // Three of ten are dead: they never prove anything, and are given up now and then.
             if i >= 3 {
-                bill.proven(taken[i]);
+                bill.proven(taken[i], std::iter::empty());
             } else if round % 50 == 49 {
                 (*bill, taken[i]) = (ledger.bill(), 0);
             }
@@ -196,7 +196,7 @@ async fn what_the_run_had_spent_before_counts() {
     let ledger = world.start(world.config("run", Some("0.3"), Some("1"))).await.unwrap();
     let mut bill = ledger.bill();
     assert_eq!(take(&mut bill, 2), 2);
-    bill.proven(2);
+    bill.proven(2, std::iter::empty());
     ledger.settle(soon()).await;
     world.end().await;
     let again = world.start(world.config("run", Some("0.3"), Some("1"))).await.unwrap();
@@ -209,7 +209,7 @@ async fn while_the_journal_cannot_be_written_nothing_is_delivered_for_money() {
     let ledger = world.start(world.config("run", None, None)).await.unwrap();
     let mut bill = ledger.bill();
     take(&mut bill, 5);
-    bill.proven(5);
+    bill.proven(5, std::iter::empty());
     let shared = Arc::clone(&ledger.shared);
     world.cancel.cancel();
     world.tracker.close();

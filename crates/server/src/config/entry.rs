@@ -66,6 +66,7 @@ pub(super) fn of_credential(limits: &LimitKeys) -> Allowance {
         max_connections: limits.max_connections_per_credential.0,
         connect_rate: limits.connect_rate_per_credential.0,
         publish_rate: limits.publish_rate_per_credential.0,
+        unproven_rate: limits.unproven_rate_per_credential.0,
     }
 }
 
@@ -76,6 +77,7 @@ fn guests(limits: &LimitKeys, plans: &BTreeMap<Arc<str>, Plan>) -> Guests {
             max_connections: limits.max_connections_per_ip.0,
             connect_rate: limits.connect_rate_per_ip.0,
             publish_rate: limits.publish_rate_per_ip.0,
+            unproven_rate: limits.unproven_rate_per_ip.0,
         },
         credential: of_credential(limits),
         plans: plans.iter().map(|(name, plan)| (Arc::clone(name), plan.allowance)).collect(),

@@ -87,6 +87,8 @@ const THEMES: &[Theme] = &[
             Limit(Of("limits", "max_connections_per_credential"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
             Limit(Of("limits", "connect_rate_per_ip"), TOO_OFTEN, Refused(ErrorCode::RateLimited)),
             Limit(Of("limits", "connect_rate_per_credential"), TOO_OFTEN, Refused(ErrorCode::RateLimited)),
+            Limit(Of("limits", "unproven_rate_per_ip"), NO_ROOM, Refused(ErrorCode::RateLimited)),
+            Limit(Of("limits", "unproven_rate_per_credential"), NO_ROOM, Refused(ErrorCode::RateLimited)),
             Limit(
                 Of("limits", "max_refusal_delay"),
                 "A quarter of `max_http` wait at the same time; with more, answers are given at once.",
@@ -95,6 +97,11 @@ const THEMES: &[Theme] = &[
             Limit(
                 Of("limits", "max_addresses"),
                 "Those that were not seen for longest are forgotten, a half at once; whoever is connected is not.",
+                Nothing,
+            ),
+            Limit(
+                Of("limits", "max_resumable"),
+                "The one that ended first is forgotten: its token proves nothing, and what is delivered again is billed again.",
                 Nothing,
             ),
             Limit(Of("limits", "max_http"), "New ones wait in the kernel's queue.", Nothing),
@@ -155,6 +162,7 @@ const THEMES: &[Theme] = &[
             Limit(Of("plan", "max_connections"), NO_ROOM, Refused(ErrorCode::OverCapacity)),
             Limit(Of("plan", "connect_rate"), NO_ROOM, Refused(ErrorCode::RateLimited)),
             Limit(Of("plan", "publish_rate"), PACED, Refused(ErrorCode::RateLimited)),
+            Limit(Of("plan", "unproven_rate"), NO_ROOM, Refused(ErrorCode::RateLimited)),
         ],
     },
     Theme {

@@ -23,6 +23,7 @@ section! {
         max_connections: Option<NoLimitAtZero>, "As `limits.max_connections_per_credential`.";
         connect_rate: Option<OrNone<Rate>>, "As `limits.connect_rate_per_credential`.";
         publish_rate: Option<OrNone<Rate>>, "As `limits.publish_rate_per_credential`.";
+        unproven_rate: Option<OrNone<Rate>>, "As `limits.unproven_rate_per_credential`.";
     }
 }
 
@@ -88,6 +89,7 @@ impl Plan {
             max_connections: keys.max_connections.map_or(everybody.max_connections, |max| max.0),
             connect_rate: keys.connect_rate.map_or(everybody.connect_rate, |rate| rate.0),
             publish_rate: keys.publish_rate.map_or(everybody.publish_rate, |rate| rate.0),
+            unproven_rate: keys.unproven_rate.map_or(everybody.unproven_rate, |rate| rate.0),
         };
         Self { allowance, client }
     }

@@ -106,6 +106,7 @@ section! {
         pong_timeout: Duration = "20s", "How long a client may owe a receipt before it counts as gone. At most `ping_interval`.";
         heartbeat: Duration = "15s", "How often a client is told its cursor.";
         receipt_interval: Duration = "2s", "How often a receipt is asked for while events flow and a billing sink is on; else `ping_interval`.";
+        resume_within: Duration = "2m", "How long after its end a connection's token (`resume`) still proves what its client has.";
         first_step: Duration = "10s", "How long a client may stay without a subscription after connecting.";
         idle: Duration = "5m", "How long a client may stay that has unsubscribed from everything.";
         write_timeout: Duration = "10s", "How long the socket may take nothing of what is to be written; also what a slow client has to read its goodbye.";
@@ -122,6 +123,8 @@ section! {
         max_connections_per_credential: NoLimitAtZero = 0, "The same, of one credential.";
         connect_rate_per_ip: OrNone<Rate> = "none", "How often clients of one address connect.";
         connect_rate_per_credential: OrNone<Rate> = "none", "How often clients of one credential connect.";
+        unproven_rate_per_ip: OrNone<Rate> = "none", "Events that clients of one address have not proven to have when their connections end. Past it, nobody is let in from there until enough time has gone by, and at most for the time that the rate is about.";
+        unproven_rate_per_credential: OrNone<Rate> = "none", "The same, of one credential.";
         publish_rate_per_ip: OrNone<Rate> = "none", "Inputs that are published from one address. What comes in one request is taken as a whole, and waited for afterwards.";
         publish_rate_per_credential: OrNone<Rate> = "none", "The same, with one credential.";
         max_refusal_delay: OrNone<Duration> = "2s", "How long an answer is held back, at most, to an address that is refused again and again. The first 8 are given at once, the next ones later and later, at a random time; a minute without one, and it begins anew.";
@@ -129,6 +132,7 @@ section! {
         trusted_proxies: Vec<Network> = Vec::<String>::new(), "Networks of the proxies in front of this server, as `10.0.0.0/8`: they are believed about the address that a client has.";
         proxy_header: ForwardedBy = "x-forwarded-for", "Where they write it. Any other header is the client's own word.";
         command_rate: OrNone<Rate> = "200/s", "Commands of one connection, and other frames that are answered; all but `ack`. As many as come in that time may come at once.";
+        max_resumable: NonZeroUsize = 10_000, "Connections that have ended and whose token still counts, for `client.resume_within`.";
         max_subscriptions: NonZeroUsize = 128, "Subscriptions of one connection.";
         max_topics_per_command: NonZeroUsize = 128, "Topic patterns in one command or URL.";
         max_filter_bytes: Size = "256KiB", "The text of one filter. In a message `client.max_frame` bounds it as well, in a URL the 8 KiB of a request's head.";

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
+use standpipe_ledger::Bounds as Resumable;
 use standpipe_protocol::{Confirm, Overflow};
 use standpipe_selection::Bounds;
 
@@ -58,11 +59,16 @@ pub struct Client {
     pub max_queue_bytes_total: usize,
     /// Between two receipts while events flow and are billed.
     pub receipt_interval: Duration,
+    /// What is remembered of those that have ended.
+    pub resumable: Resumable,
     /// The least proof of receipt.
     pub confirm: Confirm,
     /// What happens to a client that does not keep up and did not choose.
     pub overflow: Overflow,
 }
+
+/// Of all connections that have ended, the unproven events that are remembered: 16 MiB.
+const MAX_UNPROVEN_FRAMES: usize = 1 << 20;
 
 /// `flush_interval = "auto"`: a client that was written to less than this ago waits for more to be gathered.
 const AUTO_FLUSH: Duration = Duration::from_millis(5);
@@ -206,8 +212,13 @@ impl Client {
             },
             max_subscriptions: limits.max_subscriptions.get(),
         };
+        let resumable = Resumable {
+            max_ended: limits.max_resumable.get(),
+            max_frames: MAX_UNPROVEN_FRAMES,
+            linger: keys.resume_within,
+        };
         let (confirm, overflow) = (keys.confirm, keys.overflow);
-        Self { each, max_queue_bytes_total, receipt_interval: keys.receipt_interval, confirm, overflow }
+        Self { each, max_queue_bytes_total, receipt_interval: keys.receipt_interval, resumable, confirm, overflow }
     }
 }
 
