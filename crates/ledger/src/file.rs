@@ -270,6 +270,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn lines_of_a_clock_that_went_back_or_ran_ahead_count_all_the_same() {
+        let (_directory, path) = place();
+        for (number, at) in [(1, "253402300799000"), (2, "0"), (3, "18446744073709551615")] {
+            let sink = FileSink::open(&path, "run").unwrap();
+            assert_eq!(sink.charge(&charge(number, 5)).await, Answer::Charged);
+            drop(sink);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (before, last) = text.rsplit_once("\"at\":").unwrap();
+            assert!(last.ends_with("}\n"), "{last}");
+            std::fs::write(&path, format!("{before}\"at\":{at}}}\n")).unwrap();
+        }
+        assert_eq!(total(&FileSink::open(&path, "run").unwrap()).await, 15);
+    }
+
+    #[tokio::test]
     async fn a_full_disk_charges_nothing_and_the_same_charge_is_made_once_there_is_room() {
         let full = Path::new("/dev/full");
         if !full.exists() {

@@ -10,7 +10,6 @@
 //! **Invariant:** never is more charged than was confirmed. Where that is in doubt, less is charged, and counted.
 
 pub mod bill;
-pub mod bucket;
 pub mod budget;
 pub mod charge;
 mod driver;
@@ -28,7 +27,6 @@ pub mod tariff;
 pub mod unproven;
 
 pub use bill::{Bill, Unpaid};
-pub use bucket::TokenBucket;
 pub use budget::{Budget, Outlook};
 pub use charge::{Answer, Charge, Denied, Key, Payer, RequestId, Scope};
 pub use file::FileSink;

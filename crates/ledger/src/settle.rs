@@ -25,12 +25,11 @@ use std::{
     time::Instant,
 };
 
-use standpipe_liveness::Backoff;
+use standpipe_liveness::{Backoff, Bucket, Rate};
 use standpipe_protocol::ConnectionId;
 
 use crate::{
-    Answer, Charge, Class, Denied, Entry, EventName, Key, Outcome, Payer, Priced, Recovered, RequestId, Terms,
-    TokenBucket, Usd,
+    Answer, Charge, Class, Denied, Entry, EventName, Key, Outcome, Payer, Priced, Recovered, RequestId, Terms, Usd,
 };
 use doubt::Doubt;
 pub use numbers::{ClassNumbers, Numbers};
@@ -104,7 +103,8 @@ pub struct Settlement {
     requests: HashMap<ConnectionId, RequestId>,
     batches: BTreeMap<u64, Batch>,
     next_batch: u64,
-    bucket: TokenBucket,
+    rate: Rate,
+    bucket: Bucket,
     backoff: Backoff,
     not_before: Instant,
     counting: bool,
@@ -132,7 +132,8 @@ impl Settlement {
             requests: HashMap::new(),
             batches: BTreeMap::new(),
             next_batch: 0,
-            bucket: TokenBucket::new(terms.call_every, terms.burst, now),
+            rate: terms.rate(),
+            bucket: Bucket::default(),
             terms,
             backoff: Backoff::new(),
             not_before: now,
@@ -245,7 +246,7 @@ impl Settlement {
         let ready = self.batches.iter().filter(|(_, batch)| batch.stage == Stage::Ready && self.may_try(batch, now));
         let (number, _) = ready.max_by_key(|(_, batch)| self.value(batch.class, batch.count))?;
         let number = *number;
-        self.bucket.take(now).ok()?;
+        self.bucket.take(1, self.rate, now).ok()?;
         let batch = self.batches.get_mut(&number)?;
         batch.stage = Stage::Calling;
         batch.first_call.get_or_insert(now);

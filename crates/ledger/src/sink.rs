@@ -1,6 +1,8 @@
 //! Where charges go: the trait, and what its implementations promise.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, num::NonZeroU32, time::Duration};
+
+use standpipe_liveness::Rate;
 
 use crate::{Answer, Charge, EventName};
 
@@ -50,6 +52,12 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// How often calls may be made: as many as may follow each other at once, in the time in which as many are earned.
+    pub fn rate(&self) -> Rate {
+        let count = NonZeroU32::new(self.burst).unwrap_or(NonZeroU32::MIN);
+        Rate { count, per: self.call_every.saturating_mul(count.get()) }
+    }
+
     /// For how long after its first attempt a charge is attempted again: the last attempt must have its effect before the
     /// key is forgotten, or it would be charged twice.
     pub fn retry_for(&self) -> Duration {

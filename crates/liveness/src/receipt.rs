@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn who_went_on_elsewhere_has_all_up_to_there_whatever_it_confirms_by() {
+        for confirm in [Confirm::Pong, Confirm::Ack] {
+            let mut receipts = Receipts::new(confirm);
+            let ping = receipts.stamp(1, at(5)).unwrap();
+            receipts.written(Instant::now());
+            receipts.resumed(3).unwrap();
+            assert_eq!((receipts.confirmed().frames, receipts.pong(&ping)), (3, Err(Unproven::UnknownPong)));
+            assert_eq!(receipts.resumed(3), Err(Unproven::StaleAck));
+        }
+    }
+
+    #[test]
     fn a_peer_that_never_acks_is_still_pinged_for_ever() {
         let mut receipts = Receipts::new(Confirm::Ack);
         for nonce in 0..100 {

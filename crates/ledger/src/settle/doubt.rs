@@ -44,7 +44,7 @@ impl Settlement {
     pub fn wants_counts(&mut self, now: Instant) -> bool {
         let can_tell = |doubt: &Doubt, open| !doubt.is_none() && open == 0 && doubt.certain_at <= Some(now);
         let is_wanted = self.books.iter().any(|book| can_tell(&book.doubt, book.open));
-        if self.counting || now < self.not_before || !is_wanted || self.bucket.take(now).is_err() {
+        if self.counting || now < self.not_before || !is_wanted || self.bucket.take(1, self.rate, now).is_err() {
             return false;
         }
         self.counting = true;
