@@ -19,8 +19,17 @@ async fn run(command: &mut Command) -> (i32, String, String) {
 }
 
 async fn with_config(subcommand: &str, text: &str) -> (i32, String, String) {
+    in_environment(subcommand, text, &[]).await
+}
+
+/// The same, with these variables in the environment.
+pub(crate) async fn in_environment(
+    subcommand: &str,
+    text: &str,
+    environment: &[(&str, &str)],
+) -> (i32, String, String) {
     let (_folder, file) = write_config(text);
-    run(standpipe().arg(subcommand).arg("--config").arg(file)).await
+    run(standpipe().arg(subcommand).arg("--config").arg(file).envs(environment.iter().copied())).await
 }
 
 const WRONG: &str = r#"

@@ -16,6 +16,7 @@ mod handshake;
 mod limits;
 mod liveness;
 mod pages;
+mod platform;
 mod receipts;
 mod resume;
 mod selection;

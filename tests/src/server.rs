@@ -45,10 +45,15 @@ pub fn write_config(text: &str) -> (TempDir, PathBuf) {
 impl Server {
     /// Serves this configuration, on a free port unless it has a `[server]` section that says otherwise.
     pub async fn start(config: &str) -> Self {
+        Self::start_in(config, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn start_in(config: &str, environment: &[(&str, &str)]) -> Self {
         let listen = if config.contains("[server]") { "" } else { "[server]\nlisten = \"127.0.0.1:0\"\n\n" };
         let (folder, file) = write_config(&format!("{listen}{config}"));
         let mut command = standpipe();
-        command.arg("serve").arg("--config").arg(file);
+        command.arg("serve").arg("--config").arg(file).envs(environment.iter().copied());
         Self::run(command, folder).await
     }
 

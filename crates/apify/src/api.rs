@@ -58,26 +58,32 @@ pub(crate) enum Lost {
     Unknown(String),
 }
 
+impl Endpoint {
+    /// The run's own address, if there can be one.
+    pub(crate) fn check(&self) -> Result<Url, Error> {
+        let given = |why: &str| Error::Given { what: "APIFY_API_BASE_URL", why: why.to_owned() };
+        let mut url = Url::parse(&self.base_url).map_err(|error| given(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(given("it is neither http nor https"));
+        }
+        let run = &self.run;
+        if run.is_empty() || !run.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(Error::Given { what: "ACTOR_RUN_ID", why: "it is not letters and digits".to_owned() });
+        }
+        url.set_path(&format!("{}/v2/actor-runs/{run}", url.path().trim_end_matches('/')));
+        Ok(url)
+    }
+}
+
 impl Api {
     /// Calls for `endpoint`, over TLS as `tls` says.
     ///
     /// # Errors
     /// If the address is none, or the run's id cannot be in one.
     pub fn new(endpoint: &Endpoint, tls: ClientConfig) -> Result<Self, Error> {
-        let given = |why: &str| Error::Given { what: "APIFY_API_BASE_URL", why: why.to_owned() };
-        let base = Url::parse(&endpoint.base_url).map_err(|error| given(&error.to_string()))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(given("it is neither http nor https"));
-        }
-        let run = &endpoint.run;
-        if run.is_empty() || !run.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Error::Given { what: "ACTOR_RUN_ID", why: "it is not letters and digits".to_owned() });
-        }
-        let url = |path: &str| {
-            let mut url = base.clone();
-            url.set_path(&format!("{}/v2/actor-runs/{run}{path}", base.path().trim_end_matches('/')));
-            url
-        };
+        let run = endpoint.check()?;
+        let mut charge = run.clone();
+        charge.set_path(&format!("{}/charge", run.path()));
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
@@ -90,7 +96,7 @@ impl Api {
             .pool_max_idle_per_host(8)
             .build()
             .map_err(|error| Error::Client(error.to_string()))?;
-        Ok(Self { client, run_url: url(""), charge_url: url("/charge"), token: endpoint.token.clone() })
+        Ok(Self { client, run_url: run, charge_url: charge, token: endpoint.token.clone() })
     }
 
     /// Asks for the run: its limit, its prices, what it has charged.

@@ -7,14 +7,16 @@
 
 mod answer;
 pub mod api;
+pub mod env;
 pub mod error;
 pub mod run;
 pub mod sink;
 
 pub use api::{Api, Endpoint, PATIENCE};
+pub use env::Env;
 pub use error::Error;
-pub use run::{RunInfo, Tier};
-pub use sink::{ApifySink, platform_terms};
+pub use run::{RunInfo, Tenancy, Tier};
+pub use sink::{ApifySink, KEY_LIFE, LATENESS, terms};
 
 #[cfg(test)]
 mod tests;

@@ -47,9 +47,20 @@ impl Tier {
     }
 }
 
+/// Who uses a run, and so who pays for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenancy {
+    /// One caller, who owns it.
+    Single,
+    /// Many callers, each charged by the id of their own request.
+    Multi,
+}
+
 /// See the file's description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunInfo {
+    /// Who uses it, where the platform says so. The environment never does.
+    pub tenancy: Option<Tenancy>,
     /// What the run may cost in all; nothing: no limit.
     pub max_total_charge: Option<Usd>,
     /// Whether it is paid by events at all.
@@ -75,6 +86,14 @@ struct Object<'a> {
     charged_event_counts: Option<BTreeMap<String, u64>>,
     #[serde(borrow, default)]
     pricing_info: Option<PricingInfo<'a>>,
+    #[serde(default)]
+    standby: Option<Standby>,
+}
+
+#[derive(Deserialize)]
+struct Standby {
+    #[serde(default)]
+    deployment: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +143,11 @@ impl RunInfo {
     pub fn parse(body: &[u8], tier: Tier) -> Result<Self, String> {
         let Envelope { data } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let mut info = Self { charged: data.charged_event_counts.unwrap_or_default(), ..Self::default() };
+        info.tenancy = match data.standby.and_then(|standby| standby.deployment).as_deref() {
+            Some("SINGLE_TENANT") => Some(Tenancy::Single),
+            Some("MULTI_TENANT") => Some(Tenancy::Multi),
+            _ => None,
+        };
         let cap = data.options.and_then(|options| options.max_total_charge_usd);
         info.max_total_charge = cap.map(|cap| cap_of(number(cap))).transpose()?.flatten();
         if let Some(pricing) = data.pricing_info {
@@ -209,7 +233,7 @@ fn cap_of(text: &str) -> Result<Option<Usd>, String> {
 mod tests {
     use super::*;
 
-    const RUN: &str = r#"{"data":{"id":"r","options":{"maxTotalChargeUsd":1.0,"memoryMbytes":128},
+    const RUN: &str = r#"{"data":{"id":"r","standby":{"deployment":"SINGLE_TENANT"},"options":{"maxTotalChargeUsd":1.0,"memoryMbytes":128},
         "chargedEventCounts":{"op":2,"apify-actor-start":1},
         "pricingInfo":{"pricingModel":"PAY_PER_EVENT","apifyMarginPercentage":0.2,
         "pricingPerEvent":{"actorChargeEvents":{
@@ -228,6 +252,7 @@ mod tests {
         let info = RunInfo::parse(RUN.as_bytes(), Tier::Bronze).unwrap();
         assert_eq!(info.max_total_charge, Some(usd("1")));
         assert!(info.is_pay_per_event);
+        assert_eq!(info.tenancy, Some(Tenancy::Single));
         let known: Vec<_> = info.prices.iter().map(|(name, price)| format!("{name} {price}")).collect();
         assert_eq!(known, ["apify-actor-start 0.00005", "op 0.3", "tiered 0.2"]);
         assert_eq!(info.counts(), Counts::from([(EventName::new("op").unwrap(), 2)]));

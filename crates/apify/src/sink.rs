@@ -5,10 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use standpipe_ledger::{Answer, Charge, ChargeSink, Counts, CountsError, Terms};
 
-use crate::{
-    Api, Tier, answer,
-    api::{Lost, PATIENCE},
-};
+use crate::{Api, Tier, answer, api::Lost};
 
 /// See the file's description.
 #[derive(Debug, Clone)]
@@ -26,15 +23,20 @@ struct Body<'a> {
     request_id: Option<&'a str>,
 }
 
-/// The platform's rules, and what we make of those that it does not tell.
+/// How long the platform remembers a key.
+pub const KEY_LIFE: Duration = Duration::from_secs(180);
+
+/// A call that was given up has its effect within this many times what it may take, or never: an assumption.
+pub const LATENESS: u32 = 6;
+
+/// The platform's rules, and what we make of those that it does not tell, if it remembers keys for `key_life` and a call
+/// may take `patience`: [`KEY_LIFE`] and [`PATIENCE`], unless it is another platform.
 ///
-/// Keys are remembered for three minutes. An account may make 60 calls a second of a resource; ours are at most 39 in any
-/// second, so that other calls have room. That a call which was given up has its effect within a minute is an assumption:
-/// it is six times as long as a call may take.
-pub fn platform_terms() -> Terms {
+/// An account may make 60 calls a second of a resource; ours are at most 39 in any second, so that other calls have room.
+pub fn terms(key_life: Duration, patience: Duration) -> Terms {
     Terms {
-        key_life: Duration::from_secs(180),
-        lateness: 6 * PATIENCE,
+        key_life,
+        lateness: patience.saturating_mul(LATENESS),
         max_count: 10_000_000,
         call_every: Duration::from_millis(34),
         burst: 10,
@@ -45,7 +47,7 @@ pub fn platform_terms() -> Terms {
 }
 
 impl ApifySink {
-    /// Charges by `api`, under `terms`: [`platform_terms`], unless it is another platform.
+    /// Charges by `api`, under `terms`: see [`terms`].
     pub fn new(api: Api, terms: Terms) -> Self {
         Self { api, terms }
     }

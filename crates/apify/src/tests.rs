@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore};
 use standpipe_ledger::{
-    Answer, Bill, Charge, ChargeSink, Config, Counts, EventName, Key, Ledger, Payer, RequestId, Rule, Scope, Tariff,
-    Terms, Unbilled,
+    Answer, Bill, Charge, ChargeSink, Class, Config, Counts, EventName, Key, Ledger, Payer, RequestId, Rule, Scope,
+    Tariff, Terms, Unbilled,
 };
 use standpipe_protocol::{ConnectionId, Topic, command::Secret};
 use standpipe_standby::{Fault, Platform, Pricing, Run, Tenancy};
@@ -54,7 +54,7 @@ fn api(platform: &Platform, token: &str) -> Api {
 }
 
 fn sink(platform: &Platform) -> ApifySink {
-    ApifySink::new(api(platform, TOKEN), platform_terms())
+    ApifySink::new(api(platform, TOKEN), terms(super::KEY_LIFE, super::PATIENCE))
 }
 
 fn op() -> EventName {
@@ -121,7 +121,7 @@ async fn what_will_never_be_accepted_is_told_with_how_far_that_reaches() {
     let unknown = Charge { event: EventName::new("unpriced").unwrap(), ..charge(1, 1) };
     assert_eq!(scope(&sink.charge(&unknown).await), Some(Scope::Event));
     assert_eq!(scope(&sink.charge(&charge(2, 10_000_001)).await), Some(Scope::Charge));
-    let stranger = ApifySink::new(api(&platform, "apify_api_another"), platform_terms());
+    let stranger = ApifySink::new(api(&platform, "apify_api_another"), terms(super::KEY_LIFE, super::PATIENCE));
     assert_eq!(scope(&stranger.charge(&charge(3, 1)).await), Some(Scope::Everything));
     platform.begin(run(Tenancy::Single, Pricing::Other));
     assert_eq!(scope(&sink.charge(&charge(4, 1)).await), Some(Scope::Everything));
@@ -180,7 +180,7 @@ fn quick() -> Terms {
         lateness: LATENESS,
         call_every: Duration::from_millis(5),
         interval: Duration::from_millis(50),
-        ..platform_terms()
+        ..terms(super::KEY_LIFE, super::PATIENCE)
     }
 }
 
@@ -205,7 +205,7 @@ async fn ledger(
 
 fn confirm(bill: &mut Bill, taken: &mut u64, count: u64) {
     for _ in 0..count {
-        bill.admit(Some(&Topic::new("any").unwrap())).unwrap();
+        bill.admit(Some(Class(0))).unwrap();
         bill.took();
     }
     *taken += count;

@@ -41,24 +41,31 @@ impl Connector {
         if !matches!(url.scheme(), "wss" | "https") {
             return Ok(Self { tls: None });
         }
-        let mut roots = RootCertStore::empty();
-        // A system's store may hold a few that cannot be read; the others serve.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        if let Some(path) = extra_ca {
-            trust(&mut roots, path).map_err(|reason| Error::ExtraCa { path: path.to_owned(), reason })?;
-        }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|source| Error::Tls { host: host(url), source: std::io::Error::other(source) })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = tls(extra_ca, url)?;
         // RFC 6455 upgrades HTTP/1.1 and nothing else.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { tls: Some(Arc::new(config)) })
     }
+}
+
+/// What a TLS connection to `url` trusts, and how it is made. Reads files.
+///
+/// # Errors
+/// If `extra_ca` cannot be read, or no TLS is possible.
+pub fn tls(extra_ca: Option<&Path>, url: &Url) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    // A system's store may hold a few that cannot be read; the others serve.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(path) = extra_ca {
+        trust(&mut roots, path).map_err(|reason| Error::ExtraCa { path: path.to_owned(), reason })?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|source| Error::Tls { host: host(url), source: std::io::Error::other(source) })?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Dial for Connector {

@@ -242,7 +242,7 @@ mod tests {
             &Auth::Open
         }
 
-        fn check(&self, _: &Query, _: &Pass) -> Result<(), Refusal> {
+        fn check(&self, _: &Query, _: &Pass, _: Option<&str>) -> Result<(), Refusal> {
             Ok(())
         }
         fn admit(&self, _: SocketAddr, _: &Identity) -> Result<[u64; 4], Refusal> {

@@ -22,11 +22,12 @@ pub trait Service: Send + Sync + 'static {
     /// How clients prove who they are.
     fn auth(&self) -> &Auth;
 
-    /// Whether what the URL asks for can be had by whoever holds `pass`: asked before the handshake is answered.
+    /// Whether what the URL asks for can be had by whoever holds `pass`, in a request that the hosting platform names
+    /// `request_id`: asked before the handshake is answered.
     ///
     /// # Errors
     /// Why not. The client gets the code's status; a browser is told on the socket.
-    fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal>;
+    fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal>;
 
     /// Takes a place for one more connection, of this address and this client.
     ///

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use standpipe_upstream::Kind;
 
-use crate::config::{self, Environment, Problems, Settings, Size, show_duration};
+use crate::config::{self, Environment, Problems, Settings, Sink, Size, show_duration};
 
 /// Reads the configuration at `file`, and says in a few lines what it would run.
 ///
@@ -56,7 +56,11 @@ fn summary(file: &Path, settings: &Settings) -> String {
     line("memory", format!("{} for log, queues and snapshots; {} threads", size(server.memory), server.workers));
     if let Some(billing) = &settings.billing {
         let cap = billing.cap.map_or_else(String::new, |cap| format!(", up to ${cap}"));
-        line("billing", format!("charges of `{}` to {}{cap}", billing.run, billing.file.display()));
+        let sink = match &billing.sink {
+            Sink::File { path, run, .. } => format!("charges of `{run}` to {}", path.display()),
+            Sink::Apify(platform) => format!("charges of `{}` by the platform", platform.env.run),
+        };
+        line("billing", format!("{sink}{cap}"));
     }
     let (window, deadline) = (show_duration(drain.window), show_duration(drain.deadline));
     line("drain", format!("clients are sent away over {window}, the end after {deadline}"));

@@ -47,8 +47,8 @@ impl Service for Standpipe {
         &self.sessions.auth
     }
 
-    fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal> {
-        self.sessions.check(query, pass)
+    fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal> {
+        self.sessions.check(query, pass, request_id)
     }
 
     fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {

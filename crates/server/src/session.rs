@@ -45,8 +45,11 @@ impl Sessions {
     /// Whether a connection of whoever holds `pass` can begin as a URL asks for.
     ///
     /// # Errors
-    /// `FORBIDDEN` for topics that are not granted; `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
-    pub(crate) fn check(&self, query: &Query, pass: &Pass) -> Result<(), Refusal> {
+    /// `FORBIDDEN` for topics that are not granted; `NOT_AVAILABLE` if nobody could be billed; `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
+    pub(crate) fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal> {
+        if let Some(billing) = &self.billing {
+            billing.check(request_id)?;
+        }
         let max = self.bounds.max_subscriptions;
         let granted = query.selection.as_ref().map(|selection| pass.grant.subscriptions(selection)).transpose()?;
         let asked = granted.map_or(0, |granted| granted.subscriptions.len());
@@ -84,10 +87,10 @@ impl Sessions {
     /// Opens the connection, here and at its shard.
     async fn begin<P>(&self, upgrade: Upgrade<P>) -> Option<Session<P>> {
         let Upgrade { stream, early, admitted } = upgrade;
-        let Admitted { permit, peer, query, pass, .. } = admitted;
+        let Admitted { permit, peer, query, pass, request_id, .. } = admitted;
         let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass.identity, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
-        let mut paying = self.billing.as_ref().map(|billing| billing.paying());
+        let mut paying = self.billing.as_ref().and_then(|billing| billing.paying(connection.id(), request_id));
         if let Ok(Query { resume: Some(token), after, .. }) = &query {
             let (identity, epoch) = (connection.identity(), self.fanout.epoch());
             let left = self.resumption.go_on(*token, after.as_ref(), &identity, epoch, &self.registry).await;

@@ -96,6 +96,11 @@ impl Platform {
         self.state.runs().get(run).and_then(|live| live.charged.get(event).copied()).unwrap_or(0)
     }
 
+    /// How often anything was charged to a caller by one request.
+    pub fn charged_to(&self, request: &Request) -> u64 {
+        self.state.runs().get(&request.run).and_then(|live| live.charged_to.get(&request.id).copied()).unwrap_or(0)
+    }
+
     /// How many calls there were.
     pub fn calls(&self) -> u64 {
         self.state.calls.load(Relaxed)

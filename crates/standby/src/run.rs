@@ -88,8 +88,13 @@ impl Live {
                 json!({ "pricingModel": "PAY_PER_EVENT", "pricingPerEvent": { "actorChargeEvents": events } })
             }
         };
+        let deployment = match self.run.tenancy {
+            Tenancy::Single => "SINGLE_TENANT",
+            Tenancy::Multi => "MULTI_TENANT",
+        };
         json!({
             "id": self.run.id,
+            "standby": { "deployment": deployment },
             "status": "RUNNING",
             "options": { "maxTotalChargeUsd": cap },
             "chargedEventCounts": self.charged,

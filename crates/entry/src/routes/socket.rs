@@ -118,7 +118,7 @@ async fn asked<S: Service>(
     let mut query = parse(shared, topic, query)?;
     let shown: Vec<_> = offer.credentials.iter().cloned().chain(query.access_token.take()).collect();
     let pass = shared.service.auth().admit(&shown).await?;
-    shared.service.check(&query, &pass)?;
+    shared.service.check(&query, &pass, offer.request_id.as_deref())?;
     Ok((query, pass))
 }
 

@@ -68,7 +68,7 @@ impl Service for House {
     }
 
     /// Any cursor is ahead of this service.
-    fn check(&self, query: &Query, _: &Pass) -> Result<(), Refusal> {
+    fn check(&self, query: &Query, _: &Pass, _: Option<&str>) -> Result<(), Refusal> {
         match query.after {
             Some(After::Cursor(_)) => Err(Refusal::new(ErrorCode::FutureCursor, "there is no such place")),
             _ => Ok(()),

@@ -8,6 +8,7 @@ use standpipe_selection::Pattern;
 
 use super::{
     keys::{Found, Reader, Setting, Shape},
+    platform::Platform,
     sections::BillingKeys,
     texts::FilePath,
     values::{choice, wrong_type},
@@ -16,16 +17,12 @@ use super::{
 /// Deliveries that are billed, and where.
 #[derive(Debug, Clone)]
 pub struct Billing {
-    /// Whose charges they are.
-    pub run: String,
-    /// The file of charges.
-    pub file: PathBuf,
+    /// Where they are charged.
+    pub sink: Sink,
     /// The journal.
     pub journal: PathBuf,
     /// What events of which topics are charged as. The first pattern that selects a topic counts.
     pub events: Vec<(Pattern, EventName)>,
-    /// What they cost, where that is known.
-    pub prices: BTreeMap<EventName, Usd>,
     /// The most that may be charged in all.
     pub cap: Option<Usd>,
     /// What happens to deliveries that cannot be billed.
@@ -34,14 +31,31 @@ pub struct Billing {
     pub max_unsettled: u64,
 }
 
-/// The sinks of this version.
+/// Where charges go.
+#[derive(Debug, Clone)]
+pub enum Sink {
+    /// Into a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Whose charges they are.
+        run: String,
+        /// What one of them costs, where that is known.
+        prices: BTreeMap<EventName, Usd>,
+    },
+    /// To the platform.
+    Apify(Box<Platform>),
+}
+
+/// The word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SinkKind {
     None,
     File,
+    Apify,
 }
 
-choice!(SinkKind: "none" => SinkKind::None, "file" => SinkKind::File; later "apify");
+choice!(SinkKind: "none" => SinkKind::None, "file" => SinkKind::File, "apify" => SinkKind::Apify);
 choice!(Unbilled: "hold" => Unbilled::Hold, "give" => Unbilled::Give);
 
 /// What events are charged as.
@@ -56,30 +70,47 @@ pub(super) struct Amount(Usd);
 impl Billing {
     /// Nothing where there is no sink.
     pub(super) fn check(keys: BillingKeys, reader: &mut Reader<'_>) -> Option<Self> {
-        let prices = keys.prices.map(|Prices(prices)| prices).unwrap_or_default();
-        let Events(events) = keys.event;
-        let is_sound = reader.sound(&["billing.cap", "billing.prices", "billing.event"]);
-        for (_, name) in events.iter().filter(|(_, name)| !prices.contains_key(name)) {
-            if is_sound && keys.cap.is_some() {
-                let what = format!("the price of `{name}` is not known, so that nobody can tell when it is reached");
-                reader.problem("billing.cap", what, format!("write prices = {{ \"{name}\" = \"…\" }}"));
+        let sink = match keys.sink {
+            SinkKind::None => {
+                check_file(&keys, reader);
+                return None;
             }
-        }
-        let (FilePath(file), FilePath(journal)) = (keys.file, keys.journal);
-        if file == journal {
-            reader.problem("billing.journal", "it is the file of charges as well", "they are two files");
-        }
-        let SinkKind::File = keys.sink else { return None };
+            SinkKind::File => {
+                check_file(&keys, reader);
+                let prices = keys.prices.map(|Prices(prices)| prices).unwrap_or_default();
+                Sink::File { path: keys.file.0, run: keys.run, prices }
+            }
+            SinkKind::Apify => {
+                if keys.prices.is_some() {
+                    reader.problem("billing.prices", "the platform says what its events cost", "leave it out");
+                }
+                Sink::Apify(Box::new(Platform::check(&keys, reader)?))
+            }
+        };
+        let (FilePath(journal), Events(events)) = (keys.journal, keys.event);
         Some(Self {
-            run: keys.run,
-            file,
+            sink,
             journal,
             events,
-            prices,
             cap: keys.cap.map(|Amount(cap)| cap),
             unbilled: keys.unbilled,
             max_unsettled: keys.max_unsettled.get() as u64,
         })
+    }
+}
+
+/// What has to go together where charges are written to a file.
+fn check_file(keys: &BillingKeys, reader: &mut Reader<'_>) {
+    let is_sound = reader.sound(&["billing.cap", "billing.prices", "billing.event"]);
+    let is_priced = |name| keys.prices.as_ref().is_some_and(|Prices(prices)| prices.contains_key(name));
+    for (_, name) in keys.event.0.iter().filter(|(_, name)| !is_priced(name)) {
+        if is_sound && keys.cap.is_some() {
+            let what = format!("the price of `{name}` is not known, so that nobody can tell when it is reached");
+            reader.problem("billing.cap", what, format!("write prices = {{ \"{name}\" = \"…\" }}"));
+        }
+    }
+    if keys.file.0 == keys.journal.0 {
+        reader.problem("billing.journal", "it is the file of charges as well", "they are two files");
     }
 }
 

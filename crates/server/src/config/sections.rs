@@ -16,6 +16,7 @@ use super::{
     billing::{Amount, Events, Prices, SinkKind},
     keys::{Key, section},
     numbers::{Between, NoLimitAtZero, UpTo},
+    platform::{Anonymous, Payer},
     quantity::Size,
     texts::{AllowedOrigins, ExistingFile, FilePath, Hidden},
     valid::Flush,
@@ -195,15 +196,19 @@ section! {
 
 section! {
     BillingKeys {
-        sink: SinkKind = "none", "Where confirmed deliveries are charged.";
+        sink: SinkKind = "none", "Where confirmed deliveries are charged: nowhere, in a file of yours, or by the platform that runs this Actor.";
         file: FilePath = "charges.jsonl", "With `sink = \"file\"`: where a line is written for each charge.";
         journal: FilePath = "journal.jsonl", "What is confirmed and not yet charged, for the next process. At most 2 MiB.";
-        run: String = "standpipe", "Whose charges these are. Another name begins anew: what was owed under the old one is not charged.";
+        run: String = "standpipe", "With `sink = \"file\"`: whose charges these are. Another name begins anew: what was owed under the old one is not charged.";
         event: Events = "event-delivered", "What a confirmed delivery is charged as. Of a list, the first whose pattern selects the topic counts; topics that none selects cost nothing.";
-        prices: Option<Prices>, "What one delivery costs, by the name it is charged as.";
-        cap: Option<Amount>, "The most that the run may cost in all. Needs `prices`.";
+        prices: Option<Prices>, "With `sink = \"file\"`: what one delivery costs, by the name it is charged as. The platform knows its own prices.";
+        cap: Option<Amount>, "The most that the run may cost in all. Needs `prices`; the platform's own limit counts as well.";
         unbilled: Unbilled = "hold", "What happens to deliveries while they cannot be billed: `hold` keeps them in the log, `give` delivers them for nothing.";
         max_unsettled: NonZeroUsize = 1_000_000, "Deliveries that may be confirmed and not settled; beyond it, delivery waits.";
+        payer: Payer = "auto", "With `sink = \"apify\"`, who pays: the `run`'s owner, or each client's `caller`, named by `X-Actor-Request-ID`. `auto`: as the platform says that the run is used.";
+        anonymous: Anonymous = "refuse", "Where callers pay, what becomes of a client that the platform has not named: `refuse`, or `give` it all for nothing.";
+        key_life: Duration = "3m", "How long the platform remembers the key of a charge. Not to be changed for the platform itself.";
+        call_timeout: Duration = "10s", "How long a call of the platform may take.";
     } later {
         bill: Vec<String> = vec!["live", "replay"], "Which deliveries count.";
     }

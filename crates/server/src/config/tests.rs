@@ -103,7 +103,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         mode = "jwt"
         allowed_origins = ["https://a.example", "a.example/"]
         [billing]
-        sink = "apify"
+        sink = "apfy"
         [admin]
         listen = "127.0.0.1:9"
         [[source]]
@@ -144,7 +144,7 @@ fn everything_that_is_wrong_is_told_at_once() {
             `limits.max_connections`: found "many"; it is a whole number from 1
             `limits.max_filter_depth`: found 1000; it is a whole number from 1 to 128
             `auth.allowed_origins[1]`: an origin is `scheme://host[:port]` without a path, or `null`; `a.example/` is not
-            `billing.sink`: `apify` is not available in this version; available are none, file
+            `billing.sink`: found "apfy"; did you mean "apify"?
             `admin.listen`: it is not available in this version; leave it out
             `source[0].url`: `push` has no such key, only websocket has
             `source[0].name`: found "a b"; a name has 1 to 64 letters, digits, `-` and `_`
