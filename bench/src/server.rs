@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use crate::{cores::Cores, dialect::Dialect};
 
@@ -67,6 +67,11 @@ pub const FLUSH_0: Contestant = Contestant {
     name: "standpipe, flush_interval 0",
     program: Program::Standpipe { workers: 1, settings: "[client]\nflush_interval = \"0ms\"" },
 };
+/// Standpipe that charges for what was received, to a file.
+pub const BILLED: Contestant = Contestant {
+    name: "standpipe, billed",
+    program: Program::Standpipe { workers: 1, settings: "[billing]\nsink = \"file\"" },
+};
 /// Standpipe on two threads.
 pub const TWO_WORKERS: Contestant =
     Contestant { name: "standpipe, 2 workers", program: Program::Standpipe { workers: 2, settings: "" } };
@@ -86,7 +91,8 @@ pub struct Server {
     child: Child,
     /// Held, so that the server can go on writing to it.
     _output: BufReader<ChildStdout>,
-    _config: Option<NamedTempFile>,
+    /// Its configuration, and what it writes beside it.
+    _folder: Option<TempDir>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -106,7 +112,7 @@ impl Server {
     /// # Errors
     /// If it does not.
     pub fn start(contestant: &Contestant, cores: &Cores, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let (mut command, config) = command(contestant)?;
+        let (mut command, folder) = command(contestant)?;
         // Its errors go where those of this program go.
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         // What it says about each connection would be measured, too.
@@ -122,7 +128,7 @@ impl Server {
             bail!("`{name}` did not tell where it listens, but {line:?}");
         };
         let address = address.parse().context("read its address")?;
-        Ok(Self { child, _output: output, _config: config, address })
+        Ok(Self { child, _output: output, _folder: folder, address })
     }
 
     /// Its process.
@@ -181,7 +187,7 @@ impl Cpu {
     }
 }
 
-fn command(contestant: &Contestant) -> anyhow::Result<(Command, Option<NamedTempFile>)> {
+fn command(contestant: &Contestant) -> anyhow::Result<(Command, Option<TempDir>)> {
     let packages = || {
         let folder = std::env::var_os("STANDPIPE_BENCH_SERVERS").context("`STANDPIPE_BENCH_SERVERS` is not set")?;
         anyhow::Ok(PathBuf::from(folder))
@@ -201,17 +207,18 @@ fn command(contestant: &Contestant) -> anyhow::Result<(Command, Option<NamedTemp
             (command, None)
         }
         Program::Standpipe { workers, settings } => {
-            let mut file = tempfile::Builder::new().suffix(".toml").tempfile().context("write a configuration")?;
+            let folder = tempfile::tempdir().context("make a folder")?;
+            let file = folder.path().join("standpipe.toml");
             let (sections, source) = if settings.starts_with('[') { (settings, "") } else { ("", settings) };
-            write!(
-                file,
+            let config = format!(
                 "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n\
                  [limits]\nmax_connections = 20000\n{sections}\n\
                  [[source]]\nname = \"in\"\nkind = \"push\"\n{source}\n"
-            )?;
+            );
+            fs::write(&file, config).context("write a configuration")?;
             let mut command = Command::new(sibling("standpipe")?);
-            command.args(["serve", "--config"]).arg(file.path());
-            (command, Some(file))
+            command.args(["serve", "--config"]).arg(file);
+            (command, Some(folder))
         }
     })
 }

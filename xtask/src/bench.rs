@@ -33,6 +33,9 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> anyhow::Result<ExitCo
         if let Some(only) = &bench.only {
             cargo.args(["--only", only]);
         }
+        if bench.billed {
+            cargo.arg("--billed");
+        }
         cargo.env("STANDPIPE_BENCH_SERVERS", servers);
     }
     Ok(if succeeds(&mut cargo)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

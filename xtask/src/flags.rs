@@ -60,4 +60,7 @@ pub(crate) struct Bench {
     /// Only servers whose names begin with one of these, such as `standpipe,bun`.
     #[arg(long)]
     pub(crate) only: Option<String>,
+    /// Standpipe also as it charges for what was received, in the scenarios about deliveries.
+    #[arg(long)]
+    pub(crate) billed: bool,
 }

@@ -9,7 +9,7 @@ use standpipe_bench::{
     report::Results,
     sample::Sample,
     scenario::{Run, SCENARIOS, Scenario},
-    server::Contestant,
+    server::{BILLED, Contestant},
 };
 
 /// Measures Standpipe beside other servers, and prints tables in Markdown.
@@ -27,6 +27,9 @@ struct Flags {
     /// Only servers whose names begin with one of these.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Standpipe also as it charges for what was received.
+    #[arg(long)]
+    billed: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,7 +57,8 @@ fn main() -> anyhow::Result<()> {
 /// Measures every contestant once in each round; who begins, changes from round to round.
 fn measure<'a>(scenario: &'a Scenario, flags: &Flags, run: &Run) -> Results<'a> {
     let is_wanted = |contestant: &&Contestant| {
-        flags.only.is_empty() || flags.only.iter().any(|begin| contestant.name.starts_with(begin.as_str()))
+        let is_named = flags.only.iter().any(|begin| contestant.name.starts_with(begin.as_str()));
+        (flags.billed || **contestant != BILLED) && (flags.only.is_empty() || is_named)
     };
     let contestants: Vec<_> = scenario.contestants.iter().filter(is_wanted).collect();
     let mut samples: Vec<_> = contestants.iter().map(|contestant| (contestant.name, Vec::new())).collect();

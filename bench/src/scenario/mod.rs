@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::{
     cores::Cores,
     sample::{Figure, Sample},
-    server::{BUN, Contestant, FLOOR, FLUSH_0, MAPPED, NAIVE, NODE, STANDPIPE, TWO_WORKERS},
+    server::{BILLED, BUN, Contestant, FLOOR, FLUSH_0, MAPPED, NAIVE, NODE, STANDPIPE, TWO_WORKERS},
 };
 
 use self::delivery::{Crowd, Rate};
@@ -53,15 +53,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "broadcast",
         about: "1 topic, 10,000 clients, 5 events/s",
-        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE],
+        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE, BILLED],
         compared: Figure::Cpu,
-        aim: "≤ 1.0 × Bun",
+        aim: "≤ 1.0 × Bun; billed ≤ 1.10 ×",
         run: |contestant, run| delivery::run(contestant, &BROADCAST, run),
     },
     Scenario {
         name: "topics",
         about: "1,000 topics, 10 clients each, 4,000 events/s",
-        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE, MAPPED],
+        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE, MAPPED, BILLED],
         compared: Figure::Cpu,
         aim: "≤ 1.10 × Bun",
         run: |contestant, run| delivery::run(contestant, &TOPICS, run),
@@ -69,7 +69,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "burst",
         about: "1 topic, 1,000 clients, 8 publishers that each publish again as soon as they are answered",
-        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE],
+        contestants: &[FLOOR, BUN, NODE, NAIVE, STANDPIPE, BILLED],
         compared: Figure::Cpu,
         aim: "≤ 1.3 × Bun",
         run: |contestant, run| delivery::run(contestant, &BURST, run),
@@ -77,7 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "dense",
         about: "100 topics, 200 clients with 50 of them each, 1,000 events/s",
-        contestants: &[BUN, NODE, NAIVE, STANDPIPE, FLUSH_0],
+        contestants: &[BUN, NODE, NAIVE, STANDPIPE, FLUSH_0, BILLED],
         compared: Figure::Cpu,
         aim: "≤ 0.6 × Bun, p99 ≤ 15 ms",
         run: |contestant, run| delivery::run(contestant, &DENSE, run),
@@ -85,7 +85,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "stalled",
         about: "1 topic, 1,000 clients of which 100 read nothing, 20 events/s of 4 KB; figures are of the other 900",
-        contestants: &[BUN, NODE, NAIVE, STANDPIPE],
+        contestants: &[BUN, NODE, NAIVE, STANDPIPE, BILLED],
         compared: Figure::P99,
         aim: "p99 ≤ 1.2 × Bun",
         run: |contestant, run| delivery::run(contestant, &STALLED, run),
