@@ -66,6 +66,7 @@ pub struct Connection {
     last_receipt: AtomicU64,
     last_progress: AtomicU64,
     billed: AtomicU64,
+    unsettled: AtomicU64,
     unpaid: AtomicBool,
 }
 
@@ -100,6 +101,7 @@ impl Connection {
             last_receipt: AtomicU64::new(0),
             last_progress: AtomicU64::new(0),
             billed: AtomicU64::new(0),
+            unsettled: AtomicU64::new(0),
             unpaid: AtomicBool::new(false),
         }
     }
@@ -303,6 +305,11 @@ impl Connection {
         self.billed.load(Relaxed)
     }
 
+    /// How many of those were neither charged nor given up when it was last looked: with each receipt and each ping.
+    pub fn unsettled(&self) -> u64 {
+        self.unsettled.load(Relaxed)
+    }
+
     /// Whether what waits for it waits for money, and not because its client is slow.
     pub fn is_unpaid(&self) -> bool {
         self.unpaid.load(Relaxed)
@@ -367,8 +374,9 @@ impl Connection {
         self.last_receipt.store(at, Relaxed);
     }
 
-    pub(crate) fn set_billed(&self, billed: u64) {
+    pub(crate) fn set_billed(&self, billed: u64, unsettled: u64) {
         self.billed.store(billed, Relaxed);
+        self.unsettled.store(unsettled, Relaxed);
     }
 
     pub(crate) fn set_unpaid(&self, unpaid: bool) {

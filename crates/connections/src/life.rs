@@ -4,7 +4,7 @@
 //!            error of the peer's · limit · drain · kicked
 //!  open ──────────────────────────────────────────▶ closing ──┐ goodbye and Close written,
 //!   │                                                          ├─▶ ended     Close received or patience over
-//!   ├── Close from the peer ──────────────────▶ echoing ───────┤ Close written
+//!   ├── Close from the peer ─────(settling)───▶ echoing ───────┤ Close written
 //!   └── end of stream, reset, write stalled ───────────────────┘
 //! ```
 //! One poll does, in this order: what was decided elsewhere (so that a drain is not delayed by traffic), reading (a pong
@@ -124,6 +124,12 @@ enum Phase {
         flush_until: Instant,
         until: Instant,
         goodbye: bool,
+    },
+    /// The peer has closed, and can be charged for as long as it is there: what it owes is charged first.
+    Settling {
+        /// The code of its Close frame.
+        code: Option<u16>,
+        until: Instant,
     },
     /// The peer has closed; its Close frame is answered.
     Echoing {
@@ -317,7 +323,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         match &self.phase {
             Phase::Open => None,
             Phase::Closing { closing, .. } => Some(closing.reason),
-            Phase::Echoing { .. } => Some(CloseReason::ClientGone),
+            Phase::Settling { .. } | Phase::Echoing { .. } => Some(CloseReason::ClientGone),
         }
     }
 }

@@ -194,6 +194,8 @@ pub struct Description {
     pub ledger: Tally,
     /// Of those that were confirmed, how many were billed.
     pub billed: u64,
+    /// Of those that were billed, how many were neither charged nor given up at its last receipt or ping.
+    pub unsettled: u64,
 }
 
 /// One subscription of a [`Description`].

@@ -29,42 +29,64 @@ pub(crate) struct Account {
     pub(crate) payer: Payer,
     /// By class, in all.
     pub(crate) confirmed: Box<[AtomicU64]>,
+    /// By class, what an earlier process left. It is settled first.
+    inherited: Box<[AtomicU64]>,
+    /// By class, what of both is charged or given up. What was confirmed first counts as settled first.
+    settled: Box<[AtomicU64]>,
     unsettled: AtomicU64,
     max_unsettled: u64,
     /// The payer cannot be charged any more.
     denied: AtomicBool,
+    /// It is about to part: what it owes is charged now or never.
+    pub(crate) leaving: AtomicBool,
     /// No connection belongs to it any more. Never true of the run's.
     pub(crate) parted: AtomicBool,
 }
 
 impl Account {
     pub(crate) fn new(payer: Payer, classes: usize, max_unsettled: u64) -> Self {
+        let zeros = || (0..classes).map(|_| AtomicU64::new(0)).collect();
         Self {
             payer,
-            confirmed: (0..classes).map(|_| AtomicU64::new(0)).collect(),
+            confirmed: zeros(),
+            inherited: zeros(),
+            settled: zeros(),
             unsettled: AtomicU64::new(0),
             max_unsettled,
             denied: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             parted: AtomicBool::new(false),
         }
     }
 
-    fn confirm(&self, class: Class, count: u64) {
-        if let Some(confirmed) = self.confirmed.get(class.index()) {
-            // Invariant: it is counted as unsettled before it can be settled.
-            self.unsettled.fetch_add(count, Relaxed);
-            confirmed.fetch_add(count, Release);
-        }
+    /// So many more are confirmed. Returns how much of the class is settled once they are.
+    fn confirm(&self, class: Class, count: u64) -> u64 {
+        let Some(confirmed) = self.confirmed.get(class.index()) else { return 0 };
+        // Invariant: it is counted as unsettled before it can be settled.
+        self.unsettled.fetch_add(count, Relaxed);
+        let before = confirmed.fetch_add(count, Release);
+        let inherited = self.inherited.get(class.index()).map_or(0, |inherited| inherited.load(Relaxed));
+        inherited + before + count
     }
 
     /// Of what was confirmed, or left by an earlier process, so many are charged or given up.
-    pub(crate) fn settle(&self, count: u64) {
+    pub(crate) fn settle(&self, class: Class, count: u64) {
         self.unsettled.fetch_sub(count, Relaxed);
+        if let Some(settled) = self.settled.get(class.index()) {
+            settled.fetch_add(count, Relaxed);
+        }
+    }
+
+    fn settled(&self, class: Class) -> u64 {
+        self.settled.get(class.index()).map_or(0, |settled| settled.load(Relaxed))
     }
 
     /// An earlier process left so many to be charged.
-    pub(crate) fn inherit(&self, count: u64) {
+    pub(crate) fn inherit(&self, class: Class, count: u64) {
         self.unsettled.fetch_add(count, Relaxed);
+        if let Some(inherited) = self.inherited.get(class.index()) {
+            inherited.fetch_add(count, Relaxed);
+        }
     }
 
     pub(crate) fn unsettled(&self) -> u64 {
@@ -96,6 +118,18 @@ struct Run {
     end: u64,
 }
 
+/// Deliveries of a class that were billed, and when they are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lot {
+    class: Class,
+    count: u64,
+    /// How much of the class its account has settled then.
+    settled_at: u64,
+}
+
+/// A connection has no more lots than this, and one for each class: the newest of a class are added up.
+const LOTS: usize = 4;
+
 /// See the file's description. What was set aside and never proven is free again when it is dropped.
 #[derive(Debug)]
 pub struct Bill {
@@ -111,13 +145,15 @@ pub struct Bill {
     spare: Option<(Class, u64)>,
     ticket: Option<Ticket>,
     billed: u64,
+    /// Of these, what is not known to be settled, in the order of the receipts.
+    lots: VecDeque<Lot>,
     paid: Paid,
 }
 
 impl Bill {
     pub(crate) fn new(account: Arc<Account>, gate: Arc<Gate>) -> Self {
-        let (admitted, runs, taken, proven, spare, ticket, billed, paid) = Default::default();
-        Self { account, gate, admitted, runs, taken, proven, spare, ticket, billed, paid }
+        let (admitted, runs, taken, proven, spare, ticket, billed, lots, paid) = Default::default();
+        Self { account, gate, admitted, runs, taken, proven, spare, ticket, billed, lots, paid }
     }
 
     /// Whether the next data frame may be taken: the event at `place`, charged as `class`, or something that costs nothing.
@@ -205,9 +241,34 @@ impl Bill {
     }
 
     fn confirm(&mut self, class: Class, count: u64) {
+        if count == 0 {
+            return;
+        }
         self.billed += count;
-        self.account.confirm(class, count);
+        let settled_at = self.account.confirm(class, count);
         self.gate.confirm(class, count);
+        let is_full = self.lots.len() >= LOTS;
+        match self.lots.iter_mut().rev().find(|lot| is_full && lot.class == class) {
+            Some(lot) => (lot.count, lot.settled_at) = (lot.count + count, settled_at),
+            None => self.lots.push_back(Lot { class, count, settled_at }),
+        }
+    }
+
+    /// How many of those that were billed are neither charged nor given up. Of what several connections owe together, what
+    /// was confirmed first counts as settled first.
+    pub fn unsettled(&mut self) -> u64 {
+        self.lots.retain(|lot| self.account.settled(lot.class) < lot.settled_at);
+        self.lots.iter().map(|lot| lot.count).sum()
+    }
+
+    /// Who pays is about to go, and cannot be charged any more then: what is owed is charged as soon as it can be. Whether
+    /// there is anything to wait for.
+    pub fn hasten(&mut self) -> bool {
+        let is_worth_it = self.account.payer != Payer::Run && self.unsettled() > 0;
+        if is_worth_it {
+            self.account.leaving.store(true, Release);
+        }
+        is_worth_it
     }
 
     /// What is left of a connection that has ended: its unproven frames stand at `places`, and the last place that was
@@ -276,6 +337,9 @@ impl Bill {
     pub fn give_back(&mut self) {
         if self.runs.is_empty() {
             self.runs = VecDeque::new();
+        }
+        if self.unsettled() == 0 {
+            self.lots = VecDeque::new();
         }
     }
 }

@@ -83,7 +83,7 @@ impl<S: ChargeSink> Driver<S> {
         let run = Known::new(Arc::clone(&shared.run));
         for class in (0..).map(Class).take(run.seen.len()) {
             let left = settlement.unsettled(class);
-            run.account.inherit(left);
+            run.account.inherit(class, left);
             shared.gate.inherit(class, left);
         }
         Self {
@@ -168,6 +168,9 @@ impl<S: ChargeSink> Driver<S> {
                     *seen = total;
                 }
             }
+            if known.account.leaving.load(Acquire) {
+                self.settlement.hasten(*payer, now);
+            }
             match payer {
                 Payer::Connection(connection) if has_parted => parted.push(*connection),
                 _ => {}
@@ -251,11 +254,11 @@ impl<S: ChargeSink> Driver<S> {
         let gate = &self.shared.gate;
         match effect {
             Effect::Settled(payer, class, count) => {
-                self.settle(payer, count);
+                self.settle(payer, class, count);
                 gate.settle(class, count);
             }
             Effect::Forgiven(payer, class, count) => {
-                self.settle(payer, count);
+                self.settle(payer, class, count);
                 gate.forgive(class, count);
             }
             Effect::Stopped(payer, class, denied) => {
@@ -282,9 +285,9 @@ impl<S: ChargeSink> Driver<S> {
         }
     }
 
-    fn settle(&self, payer: Payer, count: u64) {
+    fn settle(&self, payer: Payer, class: Class, count: u64) {
         if let Some(known) = self.accounts.get(&payer) {
-            known.account.settle(count);
+            known.account.settle(class, count);
         }
     }
 

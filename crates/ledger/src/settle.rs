@@ -210,6 +210,13 @@ impl Settlement {
         }
     }
 
+    /// Nothing more of this payer's is gathered: what is owed is charged as soon as it can be.
+    pub fn hasten(&mut self, payer: Payer, now: Instant) {
+        for (_, line) in self.lines.range_mut((payer, Class(0))..=(payer, Class(u8::MAX))) {
+            line.next_at = line.next_at.min(now);
+        }
+    }
+
     /// From now on nothing is gathered: what is owed is charged as soon as it can be.
     pub fn hurry(&mut self) {
         self.hurried = true;

@@ -210,6 +210,12 @@ pub struct Goodbye {
     pub delivered: u64,
     /// How many of them are proven to have been received.
     pub confirmed: u64,
+    /// How many of these were billed; told where deliveries are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed: Option<u64>,
+    /// How many of those are neither charged nor given up so far; told where deliveries are billed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<u64>,
 }
 
 impl Serialize for Refusal {

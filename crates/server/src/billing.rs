@@ -129,9 +129,13 @@ impl Billing {
         self.ledger.report()
     }
 
-    /// Settles what can be settled until `deadline`, says what could not, and ends.
-    pub(crate) async fn finish(&self, deadline: Instant) {
+    /// Settles what can be settled until `deadline`.
+    pub(crate) async fn settle(&self, deadline: Instant) {
         self.ledger.settle(deadline).await;
+    }
+
+    /// Says what is not settled, and ends.
+    pub(crate) async fn finish(&self, deadline: Instant) {
         let unsettled = self.ledger.report().unsettled();
         if unsettled > 0 {
             tracing::warn!(unsettled, "deliveries are not settled; the next process of the run goes on with them");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! running ──SIGTERM, SIGINT, POST /drain──▶ draining ──all clients gone, or the deadline──▶ stopping ──▶ exit 0
-//!                                               └── a second signal: no more spreading
+//!                                               └── a further signal: no more spreading; or no more charging
 //! ```
 //! Draining: not ready, no new clients, goodbye to the ones there are. Stopping: sources, entry, shards, in this order.
 
@@ -13,12 +13,21 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Nobody waits for it. A file that may not grow any further is as a full disk, and not the end of the process.
+    _file_size: Signal,
 }
 
+/// SIGXFSZ, by its number on Linux (signal(7)) and macOS.
+const FILE_SIZE: i32 = 25;
+
 impl Signals {
-    /// Takes over SIGTERM and SIGINT.
+    /// Takes over SIGTERM and SIGINT, and SIGXFSZ, whose reason writers are told as an error.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
+        })
     }
 
     /// Waits for one of them.

@@ -102,6 +102,11 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let deadline = begun + plan.deadline;
     let _ = tokio::time::timeout_at(deadline, async { tokio::join!(sources.wait(), clients.wait()) }).await;
     if let Some(billing) = billing {
+        tokio::select! {
+            biased;
+            () = billing.settle(deadline) => {}
+            signal = signals.next() => tracing::info!(signal, "hurrying"),
+        }
         billing.finish(deadline).await;
     }
     let report = tokio::time::timeout_at(deadline, fanout.report()).await.ok();

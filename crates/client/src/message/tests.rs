@@ -29,6 +29,8 @@ fn messages_of_the_servers_codec_are_read() {
         cursor: Some(cursor.clone()),
         delivered: 517,
         confirmed: 516,
+        billed: None,
+        unsettled: None,
     };
     let Incoming::Goodbye(read) = super::decode(&written(&Message::Goodbye(goodbye))).unwrap() else { panic!() };
     assert_eq!((read.code, read.verdict(), &*read.reason), (4200, Verdict::Now, "RESTART"));

@@ -29,6 +29,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// Deadlines that have passed at `now`. Returns the reason if the connection ends here.
     pub(super) fn keep_time(&mut self, now: Instant) -> Option<CloseReason> {
         match &self.phase {
+            Phase::Settling { code, until } => {
+                let (code, is_over) = (*code, *until <= now);
+                if is_over || self.is_settled() {
+                    self.echo(code, now);
+                }
+                return None;
+            }
             Phase::Closing { until, closing, goodbye, .. } => {
                 let said = *goodbye && self.writer.is_empty() && closing.patience.is_zero();
                 return (*until <= now || said).then_some(closing.reason);
@@ -94,6 +101,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         if let Some(paying) = &mut self.paying {
             paying.give_back();
         }
+        self.tell_billed();
     }
 
     /// A peer that does not answer while data is outstanding is slow; else it is gone.

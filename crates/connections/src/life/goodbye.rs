@@ -45,12 +45,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
     }
 
-    fn goodbye(&self, closing: &Closing) -> Goodbye {
+    fn goodbye(&mut self, closing: &Closing) -> Goodbye {
         let mut cursor = self.connection.position();
         // The frame that was begun is finished before this message is read.
         if let (Some(seq), Some(cursor)) = (self.writer.begun().and_then(Mark::position), &mut cursor) {
             cursor.seq = seq;
         }
+        let billed = self.paying.as_mut().map(|paying| paying.billed());
         let reason = closing.reason;
         Goodbye {
             code: reason.code(),
@@ -60,6 +61,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             cursor,
             delivered: self.writer.placed().frames,
             confirmed: self.receipts.confirmed().frames,
+            billed: billed.map(|(billed, _)| billed),
+            unsettled: billed.map(|(_, unsettled)| unsettled),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a client sent, and what follows from it.
 
+use std::time::Duration;
+
 use standpipe_liveness::Unproven;
 use standpipe_protocol::{CloseReason, Command, ErrorCode, Message, Refusal, codec, frame};
 use tokio::{
@@ -10,6 +12,10 @@ use tokio::{
 
 use super::{Blocked, Commands, Life, Phase, Prepared};
 use crate::{Closing, Mark, clock::unix_ms, reader::Incoming};
+
+/// How long the answer to a client's Close frame waits for what the client still owes: once it has gone, it cannot be
+/// charged any more.
+pub(super) const SETTLING: Duration = Duration::from_secs(2);
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     pub(super) fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
@@ -144,14 +150,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Phase::Open => {
                 self.connection.outbox().seal();
                 self.drop_queued();
-                self.writer.place(frame::close_echo(code), Mark::Farewell, now);
-                let until = now + Closing::now(CloseReason::ClientGone).patience;
-                self.phase = Phase::Echoing { until };
+                if self.paying.as_mut().is_some_and(|paying| paying.hasten()) {
+                    self.phase = Phase::Settling { code, until: now + SETTLING };
+                } else {
+                    self.echo(code, now);
+                }
                 Ok(())
             }
             // The answer to ours; or it closes while we are about to, and there is nobody to say goodbye to.
             Phase::Closing { closing, .. } => Err(closing.reason),
-            Phase::Echoing { .. } => Ok(()),
+            Phase::Settling { .. } | Phase::Echoing { .. } => Ok(()),
         }
+    }
+
+    /// The answer to the peer's Close frame. Once it is written, all is over.
+    pub(super) fn echo(&mut self, code: Option<u16>, now: Instant) {
+        self.writer.place(frame::close_echo(code), Mark::Farewell, now);
+        let until = now + Closing::now(CloseReason::ClientGone).patience;
+        self.phase = Phase::Echoing { until };
     }
 }

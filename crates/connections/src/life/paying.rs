@@ -86,11 +86,19 @@ impl Paying {
         self.stamped = now;
     }
 
-    /// All data frames up to the `frames`th are proven: those that were not yet, at `places`. Returns how many were billed
-    /// so far.
-    fn proven(&mut self, frames: u64, places: impl Iterator<Item = Place>) -> u64 {
+    /// All data frames up to the `frames`th are proven: those that were not yet, at `places`.
+    fn proven(&mut self, frames: u64, places: impl Iterator<Item = Place>) {
         self.bill.proven(frames, places);
-        self.bill.billed()
+    }
+
+    /// How many were billed so far, and how many of these are not settled.
+    pub(super) fn billed(&mut self) -> (u64, u64) {
+        (self.bill.billed(), self.bill.unsettled())
+    }
+
+    /// The client goes. Whether what it owes has to be charged before it has gone.
+    pub(super) fn hasten(&mut self) -> bool {
+        self.bill.hasten()
     }
 
     /// What was taken behind the `frames`th data frame was dropped.
@@ -131,8 +139,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let frames = self.receipts.confirmed().frames;
         let places = self.unproven.prove(frames);
         if let Some(paying) = &mut self.paying {
-            self.connection.set_billed(paying.proven(frames, places));
+            paying.proven(frames, places);
         }
+        self.tell_billed();
+    }
+
+    /// Shows what was billed, and what of it is settled.
+    pub(super) fn tell_billed(&mut self) {
+        if let Some(paying) = &mut self.paying {
+            let (billed, unsettled) = paying.billed();
+            self.connection.set_billed(billed, unsettled);
+        }
+    }
+
+    /// Whether nothing is left that has to be charged before the client has gone.
+    pub(super) fn is_settled(&mut self) -> bool {
+        self.paying.as_mut().is_none_or(|paying| paying.billed().1 == 0)
     }
 
     /// What is left to a client that comes back, once this has come to its end.

@@ -6,6 +6,7 @@
 use std::{
     future::Future,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use standpipe_protocol::CloseReason;
@@ -18,6 +19,10 @@ use super::{Commands, Life, Phase};
 
 /// How much queued data is written although the last write was less than `flush_interval` ago.
 const FLUSH_BYTES: usize = 32 * 1024;
+
+/// While a client that has closed waits for its charges, it is looked whether they are made this often: it is once in its
+/// life, and for [`super::incoming::SETTLING`] at most.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// When what is queued may be written, if that is not now.
@@ -68,6 +73,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             Phase::Closing { flush_until, until, goodbye, .. } => {
                 [Some(if *goodbye { *until } else { *flush_until }), None, None, None, None, None, None]
             }
+            Phase::Settling { until, .. } => [Some((*until).min(now + LOOK)), None, None, None, None, None, None],
             Phase::Echoing { until } => [Some(*until), None, None, None, None, None, None],
             Phase::Open => [
                 Some(Instant::from_std(self.heartbeat.next(self.receipts.unanswered_since()))),

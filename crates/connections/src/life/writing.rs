@@ -68,7 +68,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             // While the socket takes nothing, what is queued may still be conflated.
             Phase::Open => self.stalled.is_none() && self.flush_at(now).is_none(),
             Phase::Closing { flush_until, goodbye, .. } => !goodbye && now < *flush_until,
-            Phase::Echoing { .. } => false,
+            Phase::Settling { .. } | Phase::Echoing { .. } => false,
         };
         let mut window_closed = false;
         if flushing {

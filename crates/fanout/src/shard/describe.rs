@@ -45,6 +45,7 @@ impl Shard {
             unproven: connection.unproven(),
             ledger,
             billed: connection.billed(),
+            unsettled: connection.unsettled(),
         }
     }
 

@@ -1,6 +1,7 @@
 use std::task::Wake;
 
 use proptest::prelude::*;
+use standpipe_protocol::ConnectionId;
 
 use super::*;
 use crate::{Budget, Usd, gate::Unbilled};
@@ -125,7 +126,7 @@ fn no_account_has_more_unsettled_than_it_may() {
     assert_eq!(take(&mut bill, Some(DEAR), 5), 5);
     prove(&mut bill, 5);
     assert_eq!(admit(&mut bill, Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
-    account.settle(3);
+    account.settle(DEAR, 3);
     assert_eq!(admit(&mut bill, Some(DEAR)), Ok(()));
 }
 
@@ -168,6 +169,43 @@ fn what_is_proven_late_is_billed_as_far_as_there_is_money() {
     let mut bill = bill(&account, &gate);
     bill.go_on(left);
     assert_eq!(bill.billed(), 1);
+}
+
+#[test]
+fn of_what_several_owe_together_what_was_proven_first_is_settled_first() {
+    let (account, gate) = (account(), gate(None, Unbilled::Hold));
+    account.inherit(DEAR, 10);
+    let [mut first, mut second] = [bill(&account, &gate), bill(&account, &gate)];
+    for bill in [&mut first, &mut second] {
+        take(bill, Some(DEAR), 3);
+        take(bill, Some(CHEAP), 2);
+    }
+    prove(&mut first, 3);
+    prove(&mut second, 5);
+    prove(&mut first, 5);
+    assert_eq!((first.unsettled(), second.unsettled()), (5, 5));
+    account.settle(DEAR, 12);
+    assert_eq!((first.unsettled(), second.unsettled()), (5, 5), "what an earlier process left goes first");
+    account.settle(DEAR, 1);
+    account.settle(CHEAP, 2);
+    assert_eq!((first.unsettled(), second.unsettled()), (2, 3));
+    account.settle(DEAR, 3);
+    account.settle(CHEAP, 2);
+    assert_eq!((first.unsettled(), second.unsettled()), (0, 0));
+    assert!(!first.hasten(), "the run is there, whoever goes");
+}
+
+#[test]
+fn a_connection_has_few_lots_however_many_receipts_it_gives() {
+    let account = Arc::new(Account::new(Payer::Connection(ConnectionId(1)), 2, 1000));
+    let mut bill = bill(&account, &gate(None, Unbilled::Hold));
+    take(&mut bill, Some(DEAR), 100);
+    (1..=100).for_each(|frames| prove(&mut bill, frames));
+    assert_eq!((bill.unsettled(), bill.lots.len()), (100, LOTS));
+    assert!(bill.hasten() && account.leaving.load(Relaxed));
+    account.settle(DEAR, 100);
+    bill.give_back();
+    assert_eq!((bill.unsettled(), bill.lots.capacity()), (0, 0));
 }
 
 proptest! {

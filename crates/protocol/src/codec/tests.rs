@@ -175,6 +175,8 @@ fn messages_look_as_documented() {
             cursor: Some(cursor),
             delivered: 517,
             confirmed: 517,
+            billed: Some(517),
+            unsettled: Some(12),
         }),
     ];
     let lines: Vec<_> = messages.iter().map(|m| payload(&message_frame(m)).to_owned()).collect();
@@ -194,7 +196,7 @@ fn messages_look_as_documented() {
         {"op":"source","source":"kraken","state":"stale","since":1732212345000}
         {"op":"pong","id":"1"}
         {"op":"error","code":"INVALID_JSON","message":"…","id":"2","hint":"…"}
-        {"op":"goodbye","code":4200,"reason":"RESTART","verdict":"now","retry_after_ms":850,"cursor":"000000000000009f:1200","delivered":517,"confirmed":517}"#]].assert_eq(&lines.join("\n"));
+        {"op":"goodbye","code":4200,"reason":"RESTART","verdict":"now","retry_after_ms":850,"cursor":"000000000000009f:1200","delivered":517,"confirmed":517,"billed":517,"unsettled":12}"#]].assert_eq(&lines.join("\n"));
 }
 
 proptest! {
