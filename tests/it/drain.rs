@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use standpipe_tests::{
-    PATIENCE, Proxy, Server, Socket,
+    PATIENCE, Proxy, Server, Socket, eventually,
     foreign::{Ending, Language},
     language,
     process::Signal,
@@ -18,6 +18,14 @@ const DRAIN: &str = r#"
 window = "500ms"
 deadline = "3s"
 "#;
+
+async fn until_not_ready(server: &Server) {
+    eventually("not ready", PATIENCE, async || match server.get("/ready").await.status {
+        503 => Ok(()),
+        status => Err(format!("{status}")),
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn on_sigterm_every_client_gets_goodbye_and_the_process_ends_with_zero() {
@@ -77,6 +85,26 @@ async fn a_client_that_answers_nothing_is_not_waited_for_beyond_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_the_spreading() {
+    // Nobody would wait for the end of this window.
+    let mut server = Server::start(&format!("[drain]\nwindow = \"10m\"\ndeadline = \"20m\"\n{PUSH}")).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Socket::open(server.addr(), "/ws?topics=%3E").await;
+        client.until("subscribed").await;
+        clients.push(client);
+    }
+    server.signal(Signal::TERM);
+    until_not_ready(&server).await;
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        assert_eq!(client.until("goodbye").await["code"], 4200);
+        assert_eq!(client.closed().await.0, 4200);
+    }
+    assert!(server.exit_within(PATIENCE).await.success());
+}
+
+#[tokio::test]
 async fn while_draining_the_server_says_so_and_takes_nobody() {
     let mut server = Server::start(&format!("[drain]\nwindow = \"2s\"\ndeadline = \"4s\"\n{PUSH}")).await;
     let mut clients = Vec::new();
@@ -86,11 +114,7 @@ async fn while_draining_the_server_says_so_and_takes_nobody() {
         clients.push(client);
     }
     server.signal(Signal::TERM);
-    standpipe_tests::eventually("not ready", PATIENCE, async || match server.get("/ready").await.status {
-        503 => Ok(()),
-        status => Err(format!("{status}")),
-    })
-    .await;
+    until_not_ready(&server).await;
     let refused = Socket::try_open(server.addr(), "/ws", &[]).await.err().expect("no new client");
     assert_eq!(refused.status, 503);
     assert!(refused.body.to_string().contains("DRAINING"), "{refused:?}");

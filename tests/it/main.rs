@@ -11,6 +11,7 @@ mod crowd;
 mod deliver;
 mod demo;
 mod drain;
+mod exodus;
 mod faults;
 mod handshake;
 mod limits;

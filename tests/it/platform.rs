@@ -1,11 +1,15 @@
 //! What is proven is charged by the platform, once, whatever its API does; and who pays is who should.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use standpipe_standby::{Fault, Platform, Pricing, Run, Tenancy};
 use standpipe_tests::{PATIENCE, Server, Socket, process::Signal, socket::Received, wait::eventually};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::{PUSH, config::in_environment, numbered};
 
@@ -97,41 +101,16 @@ async fn subscribe(server: &Server, headers: &[(&'static str, &str)]) -> Socket 
     client
 }
 
-/// Reads, and so answers pings, until something has happened elsewhere.
-async fn reading<T>(client: &mut Socket, until: impl Future<Output = T>) -> T {
-    let reading = async {
-        while client
-            .receive_within(PATIENCE * 10)
-            .await
-            .is_some_and(|received| matches!(received, Received::Message(_)))
-        {}
-    };
-    tokio::select! {
-        biased;
-        () = reading => panic!("the connection ended"),
-        happened = until => happened,
-    }
-}
-
-/// Waits until a number is told that fits.
-async fn until_told(server: &Server, name: &str, fits: impl Fn(u64) -> bool) {
-    eventually(name, 3 * PATIENCE, async || match server.metrics().await.count(name) {
-        number if fits(number) => Ok(()),
-        number => Err(format!("it is {number}")),
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn what_was_received_is_charged_to_the_run_by_its_default_name() {
     let actor = Actor::begin(run()).await;
     let server = actor.serve("").await;
     let mut client = subscribe(&server, &[]).await;
     server.publish(&numbered(7, |_| "a".to_owned())).await;
-    reading(&mut client, actor.until_charged(7)).await;
+    client.reading(actor.until_charged(7)).await;
     let mut deaf = subscribe(&server, &[]).await;
     server.publish(&numbered(2, |_| "a".to_owned())).await;
-    reading(&mut client, actor.until_charged(9)).await;
+    client.reading(actor.until_charged(9)).await;
     // It has not read, and so has proven nothing.
     deaf.send(&json!({"op": "ping"})).await;
     deaf.abort();
@@ -158,9 +137,9 @@ async fn whatever_the_api_does_what_was_confirmed_is_charged_exactly_once() {
         actor.platform.plan([Some(fault)]);
         server.publish(&numbered(count, |_| "a".to_owned())).await;
         confirmed += count as u64;
-        reading(&mut client, actor.until_charged(confirmed)).await;
+        client.reading(actor.until_charged(confirmed)).await;
         // A charge that had its effect and was not answered is tried again, and has none.
-        reading(&mut client, until_told(&server, "standpipe_ledger_unsettled", |left| left == 0)).await;
+        client.reading(server.until_counted("standpipe_ledger_unsettled", |left| left == 0)).await;
         assert_eq!(actor.charged(), confirmed);
     }
     let metrics = server.metrics().await;
@@ -180,9 +159,9 @@ async fn what_nobody_answered_for_while_its_key_lived_is_resolved_by_the_counts(
         let mut client = subscribe(&server, &[]).await;
         actor.platform.always(Some(fault.clone()));
         server.publish(&numbered(5, |_| "a".to_owned())).await;
-        reading(&mut client, until_told(&server, "standpipe_ledger_doubtful", |doubtful| doubtful == 5)).await;
+        client.reading(server.until_counted("standpipe_ledger_doubtful", |doubtful| doubtful == 5)).await;
         actor.platform.heal();
-        reading(&mut client, until_told(&server, "standpipe_ledger_unsettled", |left| left == 0)).await;
+        client.reading(server.until_counted("standpipe_ledger_unsettled", |left| left == 0)).await;
         assert_eq!(actor.charged(), 5, "{fault:?}");
         let metrics = server.metrics().await;
         let (charged, dropped) =
@@ -218,11 +197,11 @@ async fn what_is_refused_for_good_stops_what_costs_money_and_is_said() {
     // The run has another token from now on.
     actor.platform.begin(Run { token: "another".to_owned(), ..run() });
     server.publish(&numbered(3, |_| "a".to_owned())).await;
-    reading(&mut client, until_told(&server, "standpipe_ledger_denied_total", |denied| denied == 3)).await;
+    client.reading(server.until_counted("standpipe_ledger_denied_total", |denied| denied == 3)).await;
     server.publish(&numbered(1, |_| "free".to_owned())).await;
     assert_eq!(client.until("event").await["topic"], "free", "what costs nothing goes on");
     server.publish(&numbered(1, |_| "a".to_owned())).await;
-    reading(&mut client, until_told(&server, "standpipe_ledger_waiting", |waiting| waiting == 1)).await;
+    client.reading(server.until_counted("standpipe_ledger_waiting", |waiting| waiting == 1)).await;
     let log = server.log().join("\n");
     assert!(log.contains("nothing is charged any more") && log.contains("401"), "{log}");
     assert_eq!(actor.charged(), 0);
@@ -238,16 +217,16 @@ async fn each_caller_pays_for_what_its_own_connection_got_while_its_request_is_k
     let (one, other) = (actor.platform.request(RUN), actor.platform.request(RUN));
     let mut first = subscribe(&server, &[("X-Actor-Request-ID", &one.id)]).await;
     server.publish(&numbered(3, |_| "a".to_owned())).await;
-    reading(&mut first, actor.until_charged(3)).await;
+    first.reading(actor.until_charged(3)).await;
     let mut second = subscribe(&server, &[("X-Actor-Request-ID", &other.id)]).await;
     server.publish(&numbered(2, |_| "a".to_owned())).await;
-    let both = reading(&mut second, actor.until_charged(7));
-    reading(&mut first, both).await;
+    let both = second.reading(actor.until_charged(7));
+    first.reading(both).await;
     assert_eq!((actor.platform.charged_to(&one), actor.platform.charged_to(&other)), (5, 2));
     // The platform has forgotten the first caller's request: nothing more can be charged to it.
     drop(one);
     server.publish(&numbered(1, |_| "a".to_owned())).await;
-    reading(&mut second, actor.until_charged(8)).await;
+    second.reading(actor.until_charged(8)).await;
     let code = loop {
         match first.receive_within(Duration::from_millis(100)).await {
             Some(Received::Message(_)) => {}
@@ -267,7 +246,7 @@ async fn callers_that_are_not_named_are_served_for_nothing_if_that_is_wanted() {
     let server = actor.serve("anonymous = \"give\"").await;
     let mut client = subscribe(&server, &[]).await;
     server.publish(&numbered(3, |_| "a".to_owned())).await;
-    reading(&mut client, until_told(&server, "standpipe_ledger_confirmed_total", |confirmed| confirmed == 3)).await;
+    client.reading(server.until_counted("standpipe_ledger_confirmed_total", |confirmed| confirmed == 3)).await;
     assert_eq!(server.metrics().await.count("standpipe_ledger_billed_total"), 0);
     actor.end(server).await;
 }
@@ -305,5 +284,55 @@ async fn a_platform_that_does_not_answer_at_first_is_asked_again() {
     actor.platform.plan([Some(Fault::Refused(503, None)), Some(Fault::Cut)]);
     let server = actor.serve("").await;
     assert!(server.log().iter().any(|line| line.contains("the platform is asked again")), "{:?}", server.log());
+    actor.end(server).await;
+}
+
+#[tokio::test]
+async fn what_the_platform_did_not_take_before_the_end_is_said_and_charged_by_the_next_process() {
+    let actor = Actor::begin(run()).await;
+    // Only a further signal can end it in time.
+    let patient = actor.config("").replace("deadline = \"8s\"", "deadline = \"10m\"");
+    let mut server = Server::start_in(&patient, &actor.environment()).await;
+    let mut client = subscribe(&server, &[]).await;
+    actor.platform.always(Some(Fault::Refused(503, None)));
+    server.publish(&numbered(3, |_| "a".to_owned())).await;
+    client.reading(server.until_counted("standpipe_ledger_billed_total", |billed| billed == 3)).await;
+    server.signal(Signal::TERM);
+    let goodbye = client.until("goodbye").await;
+    assert_eq!((&goodbye["billed"], &goodbye["unsettled"]), (&json!(3), &json!(3)));
+    client.closed().await;
+    eventually("the end of everything but the charges", PATIENCE, async || {
+        match TcpStream::connect(server.addr()).await {
+            Ok(_) => Err("it still listens"),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+    server.signal(Signal::TERM);
+    assert!(server.exit_within(PATIENCE).await.success());
+    let log = server.log().join("\n");
+    assert!(log.contains("deliveries are not settled") && log.contains(r#""unsettled":3"#), "{log}");
+    actor.platform.heal();
+    let next = actor.serve("").await;
+    actor.until_charged(3).await;
+    actor.end(next).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_closes_is_charged_before_it_is_answered() {
+    const LONGEST: Duration = Duration::from_secs(2);
+    let actor = Actor::begin(Run { tenancy: Tenancy::Multi, ..run() }).await;
+    let server = actor.serve("").await;
+    let request = actor.platform.request(RUN);
+    let mut client = subscribe(&server, &[("X-Actor-Request-ID", &request.id)]).await;
+    server.publish(&numbered(3, |_| "a".to_owned())).await;
+    client.reading(actor.until_charged(3)).await;
+    // The next charge would be a while off.
+    server.publish(&numbered(2, |_| "a".to_owned())).await;
+    client.reading(server.until_counted("standpipe_ledger_confirmed_total", |confirmed| confirmed == 5)).await;
+    let closing = Instant::now();
+    client.close().await;
+    let charged = actor.platform.charged_to(&request);
+    assert!(charged == 5 || closing.elapsed() >= LONGEST, "{charged} after {:?}", closing.elapsed());
     actor.end(server).await;
 }

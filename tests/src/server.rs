@@ -133,6 +133,15 @@ impl Server {
         .await;
     }
 
+    /// Waits until a metric that counts is as it should be.
+    pub async fn until_counted(&self, name: &str, fits: impl Fn(u64) -> bool) {
+        eventually(name, 3 * PATIENCE, async || match self.metrics().await.count(name) {
+            count if fits(count) => Ok(()),
+            count => Err(format!("it is {count}")),
+        })
+        .await;
+    }
+
     /// Waits until it has forgotten all of its clients, and returns its books.
     ///
     /// # Panics

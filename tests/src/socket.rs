@@ -159,6 +159,19 @@ impl Socket {
         }
     }
 
+    /// Reads, and so answers pings, until something has happened elsewhere. What comes meanwhile is passed over.
+    ///
+    /// # Panics
+    /// If the connection ends first.
+    pub async fn reading<T>(&mut self, until: impl Future<Output = T>) -> T {
+        let reading = async { while let Some(Received::Message(_)) = self.receive_within(10 * PATIENCE).await {} };
+        tokio::select! {
+            biased;
+            () = reading => panic!("the connection ended"),
+            happened = until => happened,
+        }
+    }
+
     /// Sends a command.
     pub async fn send(&mut self, command: &Value) {
         self.send_frame(Message::text(command.to_string())).await;

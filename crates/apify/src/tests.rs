@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore};
 use standpipe_ledger::{
-    Answer, Bill, Charge, ChargeSink, Class, Config, Counts, EventName, Key, Ledger, Payer, RequestId, Rule, Scope,
-    Tariff, Terms, Unbilled,
+    Answer, Bill, Charge, ChargeSink, Class, Config, Counts, EventName, Key, Ledger, Payer, Place, RequestId, Rule,
+    Scope, Tariff, Terms, Unbilled,
 };
 use standpipe_protocol::{ConnectionId, Topic, command::Secret};
 use standpipe_standby::{Fault, Platform, Pricing, Run, Tenancy};
@@ -204,12 +204,13 @@ async fn ledger(
 }
 
 fn confirm(bill: &mut Bill, taken: &mut u64, count: u64) {
-    for _ in 0..count {
-        bill.admit(Some(Class(0))).unwrap();
+    let places = *taken + 1..=*taken + count;
+    for place in places.clone() {
+        bill.admit(Place::event(place), Some(Class(0))).unwrap();
         bill.took();
     }
     *taken += count;
-    bill.proven(*taken);
+    bill.proven(*taken, places.map(Place::event));
 }
 
 /// A fault for each number, the same in every run.

@@ -131,12 +131,12 @@ mod tests {
         let file = directory.path().join("a.toml");
         std::fs::write(&file, "[client]\npings = 1\n[drain]\nwindow = \"20s\"\n[[source]]\nkind = \"push\"\n").unwrap();
         let problems = check(&file, &Environment::default()).unwrap_err();
-        expect![[r#"
+        expect![[r"
             a.toml: 3 problems
               `client.pings`: there is no such key; there are max_queue_bytes, max_queue_bytes_total, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, resume_within, first_step, idle, write_timeout, flush_interval, confirm, overflow
               `source[0].name`: it is missing; needed is a text
               `drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it
-        "#]].assert_eq(&report(Path::new("a.toml"), &problems));
+        "]].assert_eq(&report(Path::new("a.toml"), &problems));
         std::fs::write(&file, "[client\n").unwrap();
         let problems = check(&file, &Environment::default()).unwrap_err();
         assert!(report(&file, &problems).lines().skip(1).all(|line| line.starts_with("  ")), "{problems}");

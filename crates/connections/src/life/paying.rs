@@ -138,8 +138,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     pub(super) fn prove(&mut self) {
         let frames = self.receipts.confirmed().frames;
         let places = self.unproven.prove(frames);
-        if let Some(paying) = &mut self.paying {
-            paying.proven(frames, places);
+        match &mut self.paying {
+            Some(paying) => paying.proven(frames, places),
+            None => drop(places),
         }
         self.tell_billed();
     }
