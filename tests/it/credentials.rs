@@ -2,6 +2,7 @@
 //! ends, how it is taken back; and that it is never shown.
 
 mod browser;
+mod plans;
 
 use std::{fs, time::Duration};
 

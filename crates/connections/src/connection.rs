@@ -45,6 +45,13 @@ pub struct Opening {
     pub overflow: Overflow,
 }
 
+/// Who a client is, and what that entitles it to: by the last credential that it has shown.
+#[derive(Debug)]
+struct Standing {
+    identity: Arc<Identity>,
+    terms: Arc<Config>,
+}
+
 /// One client, as its shard, the registry and the drain see it.
 ///
 /// Each number has one writer: the shard queues, [`crate::Life`] reports what was written and confirmed.
@@ -52,7 +59,7 @@ pub struct Opening {
 pub struct Connection {
     /// What is fixed about it.
     pub opening: Opening,
-    identity: Mutex<Arc<Identity>>,
+    standing: Mutex<Standing>,
     config: Arc<Config>,
     signal: Arc<Signal>,
     outbox: Mutex<Outbox>,
@@ -87,7 +94,7 @@ impl Connection {
     pub fn new(opening: Opening, identity: Arc<Identity>, config: Arc<Config>, signal: Arc<Signal>) -> Self {
         Self {
             opening,
-            identity: Mutex::new(identity),
+            standing: Mutex::new(Standing { identity, terms: Arc::clone(&config) }),
             config,
             signal,
             outbox: Mutex::default(),
@@ -113,18 +120,29 @@ impl Connection {
 
     /// Who its client is.
     pub fn identity(&self) -> Arc<Identity> {
-        Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.standing().identity)
     }
 
-    /// The same client has shown another credential. Called while its command is followed: [`crate::Life`] looks at the
-    /// new end when that is done.
-    pub fn renew(&self, identity: Arc<Identity>) {
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+    /// The same client has shown another credential, which may name another plan. Called while its command is followed:
+    /// [`crate::Life`] looks at the new end when that is done, its shard at the new terms when it is told.
+    pub fn renew(&self, identity: Arc<Identity>, terms: Arc<Config>) {
+        *self.standing() = Standing { identity, terms };
     }
 
-    /// The settings that it lives by.
+    /// The settings of the plan that its client has now. Plans differ in `command_rate`, `event_rate`, `history` and
+    /// `max_subscriptions`; of these, only what stands here counts.
+    pub fn terms(&self) -> Arc<Config> {
+        Arc::clone(&self.standing().terms)
+    }
+
+    /// The settings that it lives by, but for those of its plan.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Invariant: held for moments only, never across an await.
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues an event. The writer is not woken: [`Connection::wake`] is called once for all of a turn.

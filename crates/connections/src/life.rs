@@ -277,6 +277,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                     }
                     Poll::Ready(Ok(request)) => {
                         self.expires_at = expires_at(&self.connection, now);
+                        if let Some(rate) = self.connection.terms().command_rate {
+                            self.commanded.adopt(rate, now.into_std());
+                        }
                         self.send(request);
                     }
                     Poll::Ready(Err(refusal)) => {

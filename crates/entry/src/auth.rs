@@ -19,7 +19,7 @@ pub mod token;
 use standpipe_protocol::{ErrorCode, Identity, Refusal, command::Secret};
 
 use crate::{Pass, credential::the_one};
-pub use key_set::{Fetch, FetchError, Keeper, KeySet};
+pub use key_set::{Fetch, FetchError, Fetches, Keeper, KeySet};
 pub use keys::{Hash, Key, Keys};
 pub use token::{Algorithm, Rules, Tokens};
 
@@ -48,6 +48,11 @@ impl Auth {
     /// # Errors
     /// `UNAUTHORIZED` or `TOKEN_EXPIRED`; `OVER_CAPACITY` while tokens cannot be checked.
     pub async fn admit(&self, shown: &[Secret]) -> Result<Pass, Refusal> {
+        let pass = self.judge(shown).await;
+        if shown.is_empty() { pass } else { pass.map_err(Refusal::of_credential) }
+    }
+
+    async fn judge(&self, shown: &[Secret]) -> Result<Pass, Refusal> {
         if !self.is_needed() {
             return Ok(Pass::anonymous());
         }
@@ -66,6 +71,14 @@ impl Auth {
             Self::Open => Ok(Pass::anonymous()),
             Self::Keys(keys) => keys.admit(credential),
             Self::Tokens(tokens) => tokens.admit(credential).await,
+        }
+    }
+
+    /// How the keys of tokens were fetched, if they are.
+    pub fn fetches(&self) -> Option<Fetches> {
+        match self {
+            Self::Open | Self::Keys(_) => None,
+            Self::Tokens(tokens) => tokens.fetches(),
         }
     }
 

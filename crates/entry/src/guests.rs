@@ -236,11 +236,7 @@ impl Guests {
     fn allowance(&self, identity: &Identity) -> Result<Allowance, Refusal> {
         match &identity.plan {
             None => Ok(self.limits.credential),
-            Some(name) => self.limits.plans.get(name).copied().ok_or_else(|| {
-                let message =
-                    format!("the credential is for the plan `{name}`, and this server has no plan of that name");
-                Refusal::new(ErrorCode::Forbidden, message).hint("it is for whoever made the credential to say another")
-            }),
+            Some(name) => self.limits.plans.get(name).copied().ok_or_else(|| no_such_plan(name)),
         }
     }
 
@@ -268,6 +264,12 @@ impl Drop for Held {
             leave(&self.guests.credentials, credential);
         }
     }
+}
+
+/// What is said to a client whose credential names a plan that there is not.
+pub fn no_such_plan(name: &str) -> Refusal {
+    let message = format!("the credential is for the plan `{name}`, and this server has no plan of that name");
+    Refusal::new(ErrorCode::Forbidden, message).hint("it is for whoever made the credential to say another")
 }
 
 /// The name by which a client's credential is counted.

@@ -42,7 +42,7 @@ pub use config::{Config, Deadlines, Limits};
 pub use connection::{MAX_EARLY_BYTES, MAX_HEAD_BYTES};
 pub use counts::Counts;
 pub use credential::AuthorizationHeader;
-pub use guests::{Guests, Place};
+pub use guests::{Guests, Place, no_such_plan};
 pub use listener::{Error, Listener};
 pub use operations::Operations;
 pub use origin::{Origin, Origins};

@@ -163,6 +163,7 @@ impl From<Denial> for Refusal {
             Denial::WrongToken => {
                 Self::new(ErrorCode::Unauthorized, format!("{OPERATIONS}, and the token is not the admin token"))
                     .hint("`admin.token` of the server's configuration is the right one")
+                    .of_credential()
             }
             Denial::RemotePeer => local("the request came from another machine".to_owned()),
             Denial::NoHost => local("the request has no single `Host` header".to_owned()),

@@ -161,7 +161,7 @@ impl Rejection {
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, message, hint, id: _, retry_after } = refusal;
+        let Refusal { code, message, hint, id: _, retry_after, is_of_credential } = refusal;
         let error = Body { code: code.as_str(), message: message.into(), hint: hint.map(Cow::Owned) };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let rejection = Self::of(status, error);
@@ -172,18 +172,17 @@ impl From<Refusal> for Rejection {
             (None, ErrorCode::OverCapacity) => rejection.header(header::RETRY_AFTER, seconds(ROOM_AFTER)),
             (None, _) => rejection,
         };
-        match code {
-            // RFC 9110 §11.6.1: a 401 names at least one scheme that would do.
-            ErrorCode::Unauthorized => {
-                rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"standpipe\""))
-            }
-            // RFC 6750 §3.1.
-            ErrorCode::TokenExpired => {
-                let challenge = "Bearer realm=\"standpipe\", error=\"invalid_token\"";
-                rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-            }
-            _ => rejection,
+        if status != StatusCode::UNAUTHORIZED {
+            return rejection;
         }
+        // RFC 9110 §11.6.1: a 401 names at least one scheme that would do. RFC 6750 §3.1: who showed a token is told that
+        // it is the token, and who showed none is not.
+        let challenge = if is_of_credential {
+            "Bearer realm=\"standpipe\", error=\"invalid_token\""
+        } else {
+            "Bearer realm=\"standpipe\""
+        };
+        rejection.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use standpipe_connections::{Connection, Way};
+use standpipe_connections::{Config, Connection, Way};
 use standpipe_ledger::Tally;
 use standpipe_liveness::Bucket;
 use standpipe_protocol::{ErrorCode, GapReason, OnGap, Overflow, Record, Refusal};
@@ -14,6 +14,7 @@ use crate::{
     convoy::Ride,
     interlude::{Interlude, Snapshot, alone},
     log::Plan,
+    resume,
     state::{Place, State},
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) connection: Arc<Connection>,
     /// What it may see. Its subscriptions select nothing else.
     pub(crate) grant: Arc<Grant>,
+    /// What its plan gives it.
+    pub(crate) terms: Arc<Config>,
     /// Each with its place in the shard's index.
     pub(crate) subscriptions: Subscriptions<Entry>,
     conflation: Conflation,
@@ -108,17 +111,13 @@ impl Reading {
 }
 
 impl Client {
-    pub(crate) fn new(
-        connection: Arc<Connection>,
-        grant: Arc<Grant>,
-        max_subscriptions: usize,
-        on_gap: OnGap,
-        heartbeat_at: Instant,
-    ) -> Self {
+    pub(crate) fn new(connection: Arc<Connection>, grant: Arc<Grant>, on_gap: OnGap, heartbeat_at: Instant) -> Self {
+        let terms = connection.terms();
         Self {
             connection,
             grant,
-            subscriptions: Subscriptions::new(max_subscriptions),
+            subscriptions: Subscriptions::new(terms.max_subscriptions),
+            terms,
             conflation: Conflation::Never,
             on_gap,
             mode: Mode::Idle,
@@ -132,10 +131,21 @@ impl Client {
         }
     }
 
+    /// Has it live by the terms of another plan. A pause ends with the next turn that looks; what it has had counts on.
+    pub(crate) fn adopt(&mut self, terms: Arc<Config>, now: Instant) {
+        if let Some(rate) = terms.event_rate {
+            self.had.adopt(rate, now.into_std());
+        }
+        if terms.event_rate != self.terms.event_rate && self.paused_until.is_some() {
+            self.paused_until = Some(now);
+        }
+        self.subscriptions.bound(terms.max_subscriptions);
+        self.terms = terms;
+    }
+
     /// Before which time nothing is for it, of what the log holds.
     pub(crate) fn reach(&self, now: Instant) -> Option<Instant> {
-        // A clock that has not run for as long has nothing older to hold back.
-        self.connection.config().history.and_then(|history| now.checked_sub(history))
+        resume::reach(self.terms.history, now)
     }
 
     /// Whether its plan gives it no event now.
@@ -145,7 +155,7 @@ impl Client {
 
     /// Takes one event from what its plan gives it. If there is none, it is paused for [`PAUSE`] at least.
     pub(crate) fn may_have(&mut self, now: Instant) -> bool {
-        let Some(rate) = self.connection.config().event_rate else { return true };
+        let Some(rate) = self.terms.event_rate else { return true };
         if self.is_paused(now) {
             return false;
         }
@@ -196,7 +206,7 @@ impl Client {
     /// `LIMIT_EXCEEDED`, telling how many there are and may be.
     pub(crate) fn check_room(&self, subscriptions: &[Subscription]) -> Result<(), Refusal> {
         let added = subscriptions.iter().filter(|s| !self.subscriptions.has(&s.pattern, &s.params)).count();
-        let (held, max) = (self.subscriptions.len(), self.connection.config().max_subscriptions);
+        let (held, max) = (self.subscriptions.len(), self.terms.max_subscriptions);
         if held + added <= max {
             return Ok(());
         }
@@ -211,7 +221,7 @@ impl Client {
     /// # Errors
     /// `LIMIT_EXCEEDED`, telling what to wait for.
     pub(crate) fn check_interludes(&self) -> Result<(), Refusal> {
-        let (waiting, max) = (self.interludes.len(), self.connection.config().max_subscriptions);
+        let (waiting, max) = (self.interludes.len(), self.terms.max_subscriptions);
         if waiting < max {
             return Ok(());
         }

@@ -1,11 +1,14 @@
 //! The fan-out as a whole: started once, asked by many.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use standpipe_connections::Signal;
 use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal};
 use standpipe_selection::Grant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -95,12 +98,13 @@ impl Fanout {
         self.shards.get(usize::try_from(shard).unwrap_or(0))
     }
 
-    /// Whether delivery could begin there.
+    /// Whether delivery could begin there, for a client that may go back as far as `history`.
     ///
     /// # Errors
     /// `FUTURE_CURSOR`, or `HISTORY_EXPIRED` if `on_gap` is `fail`.
-    pub fn check(&self, after: &After, on_gap: OnGap, grant: &Grant) -> Result<(), Refusal> {
-        resume::start(after, on_gap, grant, &*self.log, None).map(drop)
+    pub fn check(&self, after: &After, on_gap: OnGap, grant: &Grant, history: Option<Duration>) -> Result<(), Refusal> {
+        let reach = resume::reach(history, Instant::now());
+        resume::start(after, on_gap, grant, &*self.log, reach).map(drop)
     }
 
     /// Tells all shards, and so all clients, of a source.

@@ -1,8 +1,9 @@
 //! Where delivery begins: the cursor rule for `after`. Pure.
 
+use std::time::Duration;
+
 use standpipe_protocol::{After, Cursor, ErrorCode, Gap, GapReason, OnGap, Refusal};
 use standpipe_selection::Grant;
-
 use tokio::time::Instant;
 
 use crate::Log;
@@ -14,6 +15,12 @@ pub(crate) struct Start {
     pub(crate) cursor: u64,
     /// What it is told first.
     pub(crate) gap: Option<Gap>,
+}
+
+/// Before which time nothing is for a client that may go back as far as `history`, of what the log holds.
+pub(crate) fn reach(history: Option<Duration>, now: Instant) -> Option<Instant> {
+    // A clock that has not run for as long has nothing older to hold back.
+    history.and_then(|history| now.checked_sub(history))
 }
 
 /// Resolves `after` against the log as it is now. Of the log, what came before `reach` is not for this client; an event

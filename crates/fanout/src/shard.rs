@@ -215,11 +215,10 @@ impl Shard {
 
     fn open(&mut self, open: Open, now: Instant) {
         let Open { connection, grant, selection, after, on_gap } = open;
-        let config = connection.config();
         let heartbeat_at = now + connection.heartbeat_interval();
         let welcome = connection.welcome(self.log.bounds().head);
         connection.tell(&Message::Welcome(welcome), Mark::Control, now);
-        let client = Client::new(Arc::clone(&connection), grant, config.max_subscriptions, on_gap, heartbeat_at);
+        let client = Client::new(Arc::clone(&connection), grant, on_gap, heartbeat_at);
         let slot = self.clients.insert(client);
         self.slots.insert(connection.id(), slot);
         if let Some(selection) = selection

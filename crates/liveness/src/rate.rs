@@ -75,6 +75,12 @@ impl Bucket {
         self.earned_at = self.earned_at.and_then(|at| at.checked_sub(rate.each().saturating_mul(n)));
     }
 
+    /// Another rate holds from now on: of what was taken by the old one, no more is owed than by this one can be.
+    pub fn adopt(&mut self, rate: Rate, now: Instant) {
+        let latest = now.checked_add(rate.per);
+        self.earned_at = self.earned_at.map(|at| latest.map_or(at, |latest| at.min(latest)));
+    }
+
     /// How long until one is there; nothing if it is.
     pub fn wait(&self, rate: Rate, now: Instant) -> Duration {
         self.after(1, rate, now).duration_since(now).saturating_sub(rate.per)
@@ -124,6 +130,21 @@ mod tests {
         assert_eq!(bucket.take(1, rate, later), Ok(()));
         assert_eq!(bucket.take(1, rate, later), Err(Duration::from_millis(100)));
         assert_eq!(bucket.take(10, rate, begun + Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn another_rate_owes_no_more_than_it_could_have_given() {
+        let (slow, fast, begun) = (rate(2, 3600), rate(10, 1), Instant::now());
+        let mut bucket = Bucket::default();
+        bucket.take(2, slow, begun).unwrap();
+        bucket.adopt(fast, begun);
+        assert_eq!(bucket.take(1, fast, begun), Err(Duration::from_millis(100)), "a change gives nothing at once");
+        assert_eq!(bucket.take(10, fast, begun + Duration::from_secs(1)), Ok(()));
+        bucket.adopt(slow, begun + Duration::from_secs(1));
+        assert_eq!(bucket.take(1, slow, begun + Duration::from_secs(1)), Ok(()), "nor does it take");
+        let mut unused = Bucket::default();
+        unused.adopt(fast, begun);
+        assert_eq!(unused, Bucket::default());
     }
 
     #[test]

@@ -91,12 +91,14 @@ pub struct Refusal {
     pub id: Option<String>,
     /// The earliest time at which the same request makes sense, if it is the time that is wrong with it.
     pub retry_after: Option<Duration>,
+    /// A credential was shown, and that is what is wrong. Told in HTTP alone (RFC 6750 §3.1).
+    pub is_of_credential: bool,
 }
 
 impl Refusal {
     /// A refusal without hint, id or time.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, id: None, retry_after: None }
+        Self { code, message: message.into(), hint: None, id: None, retry_after: None, is_of_credential: false }
     }
 
     /// The same, saying what would be right.
@@ -110,6 +112,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same, of a credential that was shown.
+    #[must_use]
+    pub fn of_credential(mut self) -> Self {
+        self.is_of_credential = true;
         self
     }
 

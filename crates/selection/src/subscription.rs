@@ -64,6 +64,11 @@ impl<T> Subscriptions<T> {
         Self { max, held: Vec::new(), fields: Fields::new() }
     }
 
+    /// From here on there are never more than `max`, but for those that are here already.
+    pub fn bound(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Adds a subscription, or replaces the one of the same pattern and params, which is returned with its tag.
     ///
     /// # Errors

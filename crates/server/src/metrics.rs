@@ -10,7 +10,7 @@ use prometheus::{
     core::{AtomicU64, GenericGauge},
 };
 use standpipe_connections::Registry;
-use standpipe_entry::{Counts, Guests};
+use standpipe_entry::{Counts, Guests, auth::Fetches};
 use standpipe_fanout::{Bounds, Kept, KeysReport, Report};
 use standpipe_ledger::{EventReport, ResumeNumbers, Usd};
 use standpipe_protocol::SourceState;
@@ -22,6 +22,8 @@ use crate::audit::Audit;
 pub(crate) struct Numbers<'a> {
     pub(crate) entry: &'a Counts,
     pub(crate) guests: &'a Guests,
+    /// How the keys of tokens are fetched, if they are.
+    pub(crate) fetches: Option<Fetches>,
     pub(crate) audit: &'a Audit,
     pub(crate) registry: &'a Registry,
     pub(crate) report: Report,
@@ -64,6 +66,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     let Numbers {
         entry,
         guests,
+        fetches,
         audit,
         registry,
         report,
@@ -85,6 +88,9 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
 
     fill_entry(page, entry)?;
     fill_guests(page, guests)?;
+    if let Some(fetches) = fetches {
+        fill_fetches(page, *fetches)?;
+    }
     page.gauge("connections_active", "Open WebSocket connections.", registry.len() as u64)?;
     page.gauge("connections_subscribed", "Of these, with a subscription.", report.subscribed)?;
     let help = "Of these, those that have proven within a minute to have received something.";
@@ -198,6 +204,15 @@ fn fill_guests(page: &Page, guests: &Guests) -> prometheus::Result<()> {
     page.gauge("entry_addresses", "Addresses of which something is remembered.", addresses as u64)?;
     page.gauge("entry_credentials", "Credentials of which something is remembered.", credentials as u64)?;
     page.gauge("entry_held_back", "Answers to the refused that are held back.", guests.held_back() as u64)
+}
+
+fn fill_fetches(page: &Page, fetches: Fetches) -> prometheus::Result<()> {
+    let Fetches { fetched, failed, keys, age } = fetches;
+    let help = "Attempts to fetch the keys that tokens are checked with, by outcome.";
+    page.labelled_counter("entry_key_fetches_total", help, "outcome", &[("fetched", fetched), ("failed", failed)])?;
+    page.gauge("entry_keys", "Keys that tokens are checked with.", keys as u64)?;
+    let Some(age) = age else { return Ok(()) };
+    page.gauge("entry_keys_age_seconds", "How long ago these keys were fetched.", age.as_secs())
 }
 
 fn fill_billing(page: &Page, billing: &standpipe_ledger::Report) -> prometheus::Result<()> {
@@ -355,6 +370,7 @@ mod tests {
         let numbers = Numbers {
             entry: &entry,
             guests: &guests,
+            fetches: Some(Fetches { fetched: 2, failed: 1, keys: 3, age: Some(Duration::from_secs(7)) }),
             audit: &Audit::default(),
             registry: &registry,
             report: Report { queue_bytes: 77, ..Report::default() },
@@ -379,6 +395,8 @@ mod tests {
             "standpipe_entry_handshakes_refused_total{code=\"OVER_CAPACITY\"} 0",
             "standpipe_entry_limits_total{limit=\"max_connections\"} 0",
             "standpipe_entry_deadlines_total{deadline=\"head\"} 0",
+            "standpipe_entry_key_fetches_total{outcome=\"failed\"} 1",
+            "standpipe_entry_keys_age_seconds 7",
             "standpipe_connections_queue_bytes 77",
             "standpipe_connections_closed_total{reason=\"SLOW_CONSUMER\"} 0",
             "standpipe_connections_queue_memory_max_bytes 4",

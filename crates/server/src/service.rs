@@ -44,7 +44,7 @@ impl Service for Standpipe {
     type Permit = Place;
 
     fn auth(&self) -> &Auth {
-        &self.sessions.auth
+        &self.sessions.rules.auth
     }
 
     fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal> {
@@ -102,6 +102,7 @@ impl Service for Standpipe {
         metrics::render(&Numbers {
             entry: &self.entry,
             guests: &self.guests,
+            fetches: self.sessions.rules.auth.fetches(),
             audit: &self.audit,
             registry: &self.sessions.registry,
             report: fanout.report().await,

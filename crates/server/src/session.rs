@@ -3,8 +3,10 @@
 use std::{collections::HashMap, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use standpipe_connections::{Closing, Commands, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms};
-use standpipe_entry::{Admitted, Auth, Guests, Pass, Upgrade};
+use standpipe_connections::{
+    Closing, Commands, Config, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms,
+};
+use standpipe_entry::{Admitted, Auth, Guests, Pass, Upgrade, no_such_plan};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
     CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Refusal, ResumeToken, command::Secret,
@@ -23,14 +25,8 @@ pub(crate) struct Sessions {
     pub(crate) fanout: Fanout,
     /// What their clients may use.
     pub(crate) guests: Arc<Guests>,
-    /// How their clients prove who they are.
-    pub(crate) auth: Arc<Auth>,
-    /// What they live by.
-    pub(crate) config: Arc<standpipe_connections::Config>,
-    /// What those live by whose credential names a plan. Who names another was not let in.
-    pub(crate) plans: HashMap<Arc<str>, Arc<standpipe_connections::Config>>,
-    /// What they may select.
-    pub(crate) bounds: Arc<Bounds>,
+    /// What holds for their clients.
+    pub(crate) rules: Arc<Rules>,
     /// The least proof of receipt.
     pub(crate) confirm: Confirm,
     /// What happens to those that do not keep up and did not choose.
@@ -39,6 +35,32 @@ pub(crate) struct Sessions {
     pub(crate) resumption: Resumption,
     /// Where what they get is billed, if it is.
     pub(crate) billing: Option<Arc<Billing>>,
+}
+
+/// What holds for clients, by the credential that they show.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// How they prove who they are.
+    pub(crate) auth: Arc<Auth>,
+    /// What they live by whose credential names no plan.
+    pub(crate) config: Arc<Config>,
+    /// What those live by whose credential names one.
+    pub(crate) plans: HashMap<Arc<str>, Arc<Config>>,
+    /// What they may select.
+    pub(crate) bounds: Bounds,
+}
+
+impl Rules {
+    /// What this client lives by.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` if its credential names a plan that there is not.
+    fn of(&self, identity: &Identity) -> Result<&Arc<Config>, Refusal> {
+        match &identity.plan {
+            None => Ok(&self.config),
+            Some(name) => self.plans.get(name).ok_or_else(|| no_such_plan(name)),
+        }
+    }
 }
 
 impl Sessions {
@@ -50,7 +72,8 @@ impl Sessions {
         if let Some(billing) = &self.billing {
             billing.check(request_id)?;
         }
-        let max = self.bounds.max_subscriptions;
+        let terms = self.rules.of(&pass.identity)?;
+        let max = terms.max_subscriptions;
         let granted = query.selection.as_ref().map(|selection| pass.grant.subscriptions(selection)).transpose()?;
         let asked = granted.map_or(0, |granted| granted.subscriptions.len());
         if asked > max {
@@ -59,7 +82,7 @@ impl Sessions {
             return Err(refusal.hint("a pattern such as `trades.*` selects many"));
         }
         match &query.after {
-            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant),
+            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant, terms.history),
             None => Ok(()),
         }
     }
@@ -114,8 +137,7 @@ impl Sessions {
             }
             Err(refusal) => connection.close(Closing::refused(CloseReason::of_refusal(refusal.code), refusal)),
         }
-        let commands =
-            ToShards { mailbox: shard.clone(), auth: Arc::clone(&self.auth), bounds: Arc::clone(&self.bounds) };
+        let commands = ToShards { mailbox: shard.clone(), rules: Arc::clone(&self.rules) };
         let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands, paying));
         Some(Session { life, connection, shard, permit })
     }
@@ -129,8 +151,7 @@ impl Sessions {
         let id = ConnectionId(random()?);
         let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
         let mailbox = self.fanout.shard(id)?.clone();
-        let plan = identity.plan.as_ref().and_then(|plan| self.plans.get(plan));
-        let config = Arc::clone(plan.unwrap_or(&self.config));
+        let config = Arc::clone(self.rules.of(&identity).ok()?);
         let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
         let opening = Opening {
             id,
@@ -169,8 +190,7 @@ async fn tell_end(connection: Arc<Connection>, ended: Ended, shard: mpsc::Sender
 /// The way of a client's commands to its shard.
 struct ToShards {
     mailbox: mpsc::Sender<ToShard>,
-    auth: Arc<Auth>,
-    bounds: Arc<Bounds>,
+    rules: Arc<Rules>,
 }
 
 impl Commands for ToShards {
@@ -179,17 +199,17 @@ impl Commands for ToShards {
     fn request(&mut self, connection: &Arc<Connection>, command: Command) -> Result<Prepared<ToShard>, Refusal> {
         let request = match command {
             Command::Subscribe(subscribe) => {
-                let selection = Selection::from_command(&subscribe, &self.bounds)?;
+                let selection = Selection::from_command(&subscribe, &self.rules.bounds)?;
                 Request::Subscribe { id: subscribe.id, selection, after: subscribe.after }
             }
             Command::Unsubscribe(unsubscribe) => {
-                let patterns = patterns(unsubscribe.topics.iter().map(String::as_str), &self.bounds)
+                let patterns = patterns(unsubscribe.topics.iter().map(String::as_str), &self.rules.bounds)
                     .map_err(|refusal| refusal.answering(unsubscribe.id.as_deref()))?;
                 Request::Unsubscribe { id: unsubscribe.id, patterns, params: unsubscribe.params }
             }
             Command::Refresh { id, access_token } => {
                 return Ok(Prepared::Later(Box::pin(refresh(
-                    Arc::clone(&self.auth),
+                    Arc::clone(&self.rules),
                     Arc::clone(connection),
                     id,
                     access_token,
@@ -214,14 +234,15 @@ impl Commands for ToShards {
 
 /// Renews a connection in place.
 async fn refresh(
-    auth: Arc<Auth>,
+    rules: Arc<Rules>,
     connection: Arc<Connection>,
     id: Option<String>,
     credential: Secret,
 ) -> Result<ToShard, Refusal> {
-    let renewed = auth.renew(&connection.identity(), credential).await;
+    let renewed = rules.auth.renew(&connection.identity(), credential).await;
     let Pass { identity, grant } = renewed.map_err(|refusal| refusal.answering(id.as_deref()))?;
-    connection.renew(identity);
+    let terms = rules.of(&identity).map(Arc::clone).map_err(|refusal| refusal.answering(id.as_deref()))?;
+    connection.renew(identity, terms);
     Ok(ToShard::Command { connection: connection.id(), request: Request::Refresh { id, grant } })
 }
 

@@ -20,7 +20,7 @@ use crate::{
     descriptors,
     resumption::Resumption,
     service::Standpipe,
-    session::{self, Sessions},
+    session::{self, Rules, Sessions},
     shutdown::Signals,
 };
 
@@ -158,11 +158,13 @@ fn assemble(
         sessions: Sessions {
             registry: Arc::default(),
             fanout,
-            auth,
             guests: listener.guests(),
-            config: Arc::new(client.each.clone()),
-            plans: plans.iter().map(|(name, plan)| (Arc::clone(name), Arc::new(plan.client.clone()))).collect(),
-            bounds: Arc::new(limits.bounds),
+            rules: Arc::new(Rules {
+                auth,
+                config: Arc::new(client.each.clone()),
+                plans: plans.iter().map(|(name, plan)| (Arc::clone(name), Arc::new(plan.client.clone()))).collect(),
+                bounds: limits.bounds,
+            }),
             confirm: client.confirm,
             overflow: client.overflow,
             resumption: Resumption::new(client.resumable),

@@ -52,7 +52,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Takes one from what the client may send. If it is too much, the connection ends.
     fn may_command(&mut self, now: Instant) -> bool {
-        let Some(rate) = self.connection.config().command_rate else { return true };
+        let Some(rate) = self.connection.terms().command_rate else { return true };
         let Err(wait) = self.commanded.take(1, rate, now.into_std()) else { return true };
         self.connection.close(Closing::rate_limited(rate, wait));
         self.look(now);

@@ -69,6 +69,23 @@ struct State {
     known: Option<Arc<Known>>,
     /// When the last attempt ended, however it did.
     tried: Option<Instant>,
+    /// When what is known was brought.
+    fetched: Option<Instant>,
+    /// Attempts that brought a set, and those that did not.
+    outcomes: [u64; 2],
+}
+
+/// How a set was fetched so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetches {
+    /// Attempts that brought a set.
+    pub fetched: u64,
+    /// Attempts that did not: it did not come, or is none.
+    pub failed: u64,
+    /// The keys that are known.
+    pub keys: usize,
+    /// How long ago they were brought; nothing if there are none.
+    pub age: Option<Duration>,
 }
 
 /// Some keys, each with the name that tokens have for it.
@@ -118,7 +135,9 @@ impl KeySet {
     /// A set that is fetched every so often, and when a token names a key that it lacks. `first`, if there is one, is
     /// what it is until then.
     pub fn kept(algorithm: Algorithm, first: Option<Known>, fetch: Box<dyn Fetch>, every: Duration) -> (Self, Keeper) {
-        let (sender, state) = watch::channel(State { known: first.map(Arc::new), tried: None });
+        let fetched = first.is_some().then(Instant::now);
+        let (sender, state) =
+            watch::channel(State { known: first.map(Arc::new), tried: None, fetched, outcomes: [0, 0] });
         let wanted = Arc::new(Notify::new());
         let keeper = Keeper { algorithm, fetch, every, state: sender, wanted: Arc::clone(&wanted) };
         (Self(Kept::Fetched { state, wanted }), keeper)
@@ -132,6 +151,15 @@ impl KeySet {
 
     fn given(key: DecodingKey) -> Self {
         Self(Kept::Given(Arc::new(Known(vec![(None, key)]))))
+    }
+
+    /// How it was fetched, if it is.
+    pub(super) fn fetches(&self) -> Option<Fetches> {
+        let Kept::Fetched { state, .. } = &self.0 else { return None };
+        let state = state.borrow();
+        let [fetched, failed] = state.outcomes;
+        let keys = state.known.as_ref().map_or(0, |known| known.0.len());
+        Some(Fetches { fetched, failed, keys, age: state.fetched.map(|at| at.elapsed()) })
     }
 
     /// The key that a token names.
@@ -243,15 +271,20 @@ impl Keeper {
         let fetched = fetched.unwrap_or_else(|_| Err(FetchError(format!("it did not come within {PATIENCE:?}"))));
         let known = fetched.and_then(|text| Known::parse(&text, self.algorithm));
         self.state.send_modify(|state| {
-            state.tried = Some(Instant::now());
+            let now = Instant::now();
+            state.tried = Some(now);
+            let [fetched, failed] = &mut state.outcomes;
             match known {
                 Ok(known) => {
+                    *fetched += 1;
+                    state.fetched = Some(now);
                     if state.known.is_none() {
                         info!(keys = known.0.len(), "the keys that tokens are checked with are here");
                     }
                     state.known = Some(Arc::new(known));
                 }
                 Err(error) => {
+                    *failed += 1;
                     let kept = state.known.as_ref().map_or(0, |known| known.0.len());
                     warn!(%error, kept, "the keys that tokens are checked with cannot be fetched");
                 }

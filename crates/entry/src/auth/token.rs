@@ -11,7 +11,7 @@ use standpipe_protocol::{ErrorCode, Identity, Refusal, command::Secret};
 
 use super::{
     claims::{MAX_NAME_BYTES, Terms},
-    key_set::{KeySet, Missing},
+    key_set::{Fetches, KeySet, Missing},
 };
 use crate::Pass;
 
@@ -103,6 +103,11 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         Self { rules, validation, keys }
+    }
+
+    /// How the keys were fetched, if they are.
+    pub(crate) fn fetches(&self) -> Option<Fetches> {
+        self.keys.fetches()
     }
 
     /// Who comes with this token.

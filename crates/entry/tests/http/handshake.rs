@@ -221,7 +221,9 @@ async fn a_credential_may_stand_in_three_places_and_two_that_differ_are_refused(
             }
             Err(words) => {
                 assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHORIZED"), "{target} {headers}");
-                assert_eq!(reply.headers["www-authenticate"], "Bearer realm=\"standpipe\"");
+                let is_shown = words != "a credential is needed";
+                let error = if is_shown { ", error=\"invalid_token\"" } else { "" };
+                assert_eq!(reply.headers["www-authenticate"], format!("Bearer realm=\"standpipe\"{error}"));
                 assert!(reply.body.contains(words), "{target} {headers}: {}", reply.body);
             }
         }

@@ -60,7 +60,9 @@ async fn with_a_token_only_the_token_counts() {
             let reply =
                 server.ask(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{credential}\r\n", server.address)).await;
             assert_eq!((reply.status, reply.code().as_str()), (expected, "UNAUTHORIZED"), "{method} {path}");
-            assert_eq!(reply.headers["www-authenticate"], "Bearer realm=\"standpipe\"");
+            // RFC 6750 §3.1: of a token that was shown, and only of one.
+            let error = if credential.contains("Bearer") { ", error=\"invalid_token\"" } else { "" };
+            assert_eq!(reply.headers["www-authenticate"], format!("Bearer realm=\"standpipe\"{error}"));
             assert!(!reply.body.contains("wrong"));
         }
     }

@@ -12,10 +12,12 @@ use crate::{client::Client, interlude::Interlude};
 
 impl Shard {
     /// Has the client see by `grant` what it subscribed: what that does not allow ends, what it allows in part goes on as
-    /// that part, where the grant narrows.
+    /// that part, where the grant narrows. What its plan allows holds from here on, too; subscriptions that are there
+    /// already stay.
     pub(super) fn refresh(&mut self, slot: usize, id: Option<&str>, grant: Arc<Grant>, now: Instant) {
         self.halt(slot, now);
         let Some(client) = self.clients.get_mut(slot) else { return };
+        client.adopt(client.connection.terms(), now);
         let old: Vec<Subscription> = client.subscriptions.iter().cloned().collect();
         let mut ended: Vec<String> = Vec::new();
         for subscription in &old {

@@ -76,7 +76,7 @@ impl Shard {
         let is_held = self.log.bounds().floor <= reading.cursor + 1;
         let is_selective = client.subscriptions.iter().any(|subscription| subscription.filter.is_some());
         // Who is given so many events reads as slowly as that.
-        let is_rated = client.connection.config().event_rate.is_some();
+        let is_rated = client.terms.event_rate.is_some();
         let may_ride = is_far && is_held && is_selective && !is_rated && client.interludes.is_empty();
         (may_ride && client.connection.want_room(Way::Replay)).then_some(reading.cursor)
     }

@@ -11,7 +11,7 @@ use standpipe_entry::auth::{
     claims::{MAX_NAME_BYTES, MAX_PATTERNS, Terms},
     key_set::Known,
 };
-use standpipe_protocol::Json;
+use standpipe_protocol::{Json, refusal::did_you_mean};
 use standpipe_selection::{Bounds, Filter, Grant, Pattern, Wider};
 use url::Url;
 
@@ -105,6 +105,7 @@ impl Auth {
         keys: Vec<(String, KeyKeys)>,
         jwt: JwtKeys,
         bounds: Bounds,
+        plans: &BTreeSet<&str>,
         reader: &mut Reader<'_>,
     ) -> Self {
         let mode = |mode: Mode| if auth.mode == mode { None } else { Some(()) };
@@ -121,7 +122,10 @@ impl Auth {
         }
         match auth.mode {
             Mode::None => Self::Open,
-            Mode::Keys => Self::Keys(check_keys(keys, auth.wider, bounds, reader)),
+            Mode::Keys => {
+                check_plans(&keys, plans, reader);
+                Self::Keys(check_keys(keys, auth.wider, bounds, reader))
+            }
             Mode::Jwt => match check_tokens(jwt, auth.wider, bounds, reader) {
                 Some((rules, keys)) => Self::Tokens(Box::new(rules), keys),
                 // There are problems: nobody will use this.
@@ -144,6 +148,18 @@ impl Auth {
                 format!("tokens, signed by {} with {place}", rules.algorithm.as_str())
             }
         }
+    }
+}
+
+/// Refuses the names of plans that there are not: their clients could never come in. Those in tokens nobody knows before.
+fn check_plans(keys: &[(String, KeyKeys)], plans: &BTreeSet<&str>, reader: &mut Reader<'_>) {
+    for (path, keys) in keys {
+        let Some(plan) = keys.plan.as_deref().filter(|plan| !plans.contains(plan)) else { continue };
+        let right = match did_you_mean(plan, plans.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write [plan.{plan}], or leave it out"),
+        };
+        reader.problem(&format!("{path}.plan"), format!("there is no plan `{plan}`"), right);
     }
 }
 

@@ -140,7 +140,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let plans = plan::read(root, entry::of_credential(&limit_keys), &client.each, reader);
     let auth = auth?;
     Some(Settings {
-        auth: Auth::check(&auth, keys, jwt?, limits.bounds, reader),
+        auth: Auth::check(&auth, keys, jwt?, limits.bounds, &plan::all_names(root), reader),
         client,
         snapshot,
         log,

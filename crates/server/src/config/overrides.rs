@@ -1,4 +1,5 @@
-//! `STANDPIPE__SECTION__KEY` and `STANDPIPE__SOURCE__<name>__KEY`: variables of the environment that replace keys.
+//! `STANDPIPE__SECTION__KEY`, `STANDPIPE__SOURCE__<name>__KEY` and `STANDPIPE__PLAN__<name>__KEY`: variables of the
+//! environment that replace keys.
 //!
 //! Their texts are typed here, by the type of the key: the file's reader sees what the file could have held. Sources
 //! are named, not numbered, because a number would mean another source as soon as one is added before it.
@@ -7,6 +8,7 @@ use ::config::{Value, ValueKind};
 
 use super::{
     keys::{Key, Reader, Shape, Table, names, suggestion},
+    plan::PlanKeys,
     sections::{SECTIONS, within},
     source,
 };
@@ -23,16 +25,18 @@ pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
             continue;
         };
         let section = section.to_ascii_lowercase();
-        let (table, key, keys) = if section == "source" {
+        let (table, key, keys) = if section == "source" || section == "plan" {
             let Some((name, key)) = rest.rsplit_once("__") else {
-                reader.problem(variable, "it names no key", "write STANDPIPE__SOURCE__<name>__KEY");
+                let right = format!("write {PREFIX}{}__<name>__KEY", section.to_ascii_uppercase());
+                reader.problem(variable, "it names no key", right);
                 continue;
             };
-            let Some(table) = source_table(root, name) else {
-                reader.problem(variable, format!("there is no source `{name}`"), "an override does not add one");
+            let is_plan = section == "plan";
+            let Some(table) = (if is_plan { plan_table(root, name) } else { source_table(root, name) }) else {
+                reader.problem(variable, format!("there is no {section} `{name}`"), "an override does not add one");
                 continue;
             };
-            (table, key, source::all_keys())
+            (table, key, if is_plan { PlanKeys::keys() } else { source::all_keys() })
         } else {
             // A table within a section, as in STANDPIPE__AUTH__JWT__SECRET.
             let inner =
@@ -40,7 +44,7 @@ pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
             let inner = inner.filter(|(name, _)| SECTIONS.iter().any(|info| info.name == name));
             let (section, rest) = inner.unwrap_or((section, rest));
             let Some(info) = SECTIONS.iter().find(|info| info.name == section) else {
-                let names: Vec<_> = within("").chain(["source"]).collect();
+                let names: Vec<_> = within("").chain(["plan", "source"]).collect();
                 reader.problem(variable, format!("there is no section `{section}`"), suggestion(&section, &names));
                 continue;
             };
@@ -116,27 +120,37 @@ fn section_table<'a>(root: &'a mut Table, section: &str) -> Option<&'a mut Table
         return section_table(section_table(root, parent)?, name);
     }
     let value = root.entry(section.to_owned()).or_insert_with(|| Value::new(None, Table::new()));
+    table(value)
+}
+
+/// The table of the source of that name.
+fn source_table<'a>(root: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    let ValueKind::Array(sources) = &mut root.get_mut("source")?.kind else { return None };
+    let names: Vec<String> = sources.iter().map(|source| source::name_of(source).unwrap_or_default()).collect();
+    table(sources.get_mut(meant(&names, name)?)?)
+}
+
+/// The table of the plan of that name.
+fn plan_table<'a>(root: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    let ValueKind::Table(plans) = &mut root.get_mut("plan")?.kind else { return None };
+    let names: Vec<String> = plans.keys().cloned().collect();
+    table(plans.get_mut(names.get(meant(&names, name)?)?)?)
+}
+
+fn table(value: &mut Value) -> Option<&mut Table> {
     match &mut value.kind {
         ValueKind::Table(table) => Some(table),
         _ => None,
     }
 }
 
-/// The table of the source of that name: exactly, or, as variables are often written in capitals, but for case.
-fn source_table<'a>(root: &'a mut Table, name: &str) -> Option<&'a mut Table> {
-    let ValueKind::Array(sources) = &mut root.get_mut("source")?.kind else { return None };
-    let names: Vec<Option<String>> = sources.iter().map(source::name_of).collect();
-    let exact = names.iter().position(|known| known.as_deref() == Some(name));
+/// The place of the name that a variable means: exactly, or, as variables are often written in capitals, but for case.
+fn meant(names: &[String], name: &str) -> Option<usize> {
     let alike = || {
-        let alike = |known: &Option<String>| known.as_ref().is_some_and(|known| same_variable(known, name));
-        let mut found = names.iter().enumerate().filter(|(_, known)| alike(known));
-        found.next().filter(|_| found.next().is_none()).map(|(i, _)| i)
+        let mut found = names.iter().enumerate().filter(|(_, known)| same_variable(known, name));
+        found.next().filter(|_| found.next().is_none()).map(|(place, _)| place)
     };
-    let place = exact.or_else(alike)?;
-    match &mut sources.get_mut(place)?.kind {
-        ValueKind::Table(table) => Some(table),
-        _ => None,
-    }
+    names.iter().position(|known| known == name).or_else(alike)
 }
 
 /// Whether two names are the same as names of variables, which have no `-` and often no small letters.

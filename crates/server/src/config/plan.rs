@@ -1,6 +1,11 @@
 //! `[plan.NAME]`: what clients of a credential that names this plan may use. What a plan does not say is as for everybody.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use ::config::{Value, ValueKind};
 use standpipe_connections::Config;
@@ -34,6 +39,14 @@ pub struct Plan {
     pub allowance: Allowance,
     /// What one of its connections may use.
     pub client: Config,
+}
+
+/// The names of all plans of the file, valid or not, sorted.
+pub(super) fn all_names(root: &Table) -> BTreeSet<&str> {
+    match root.get("plan").map(|value| &value.kind) {
+        Some(ValueKind::Table(tables)) => tables.keys().map(String::as_str).collect(),
+        _ => BTreeSet::new(),
+    }
 }
 
 /// Reads all plans. The result stands only if `reader` has no problems.

@@ -242,8 +242,11 @@ fn all_formats_say_the_same() {
 
 #[test]
 fn the_environment_overrides_the_file() {
-    let text = "[server]\nlisten = \"127.0.0.1:1\"\n[[source]]\nname = \"my-feed\"\nkind = \"websocket\"\nurl = \"ws://file\"\n";
+    let text = "[server]\nlisten = \"127.0.0.1:1\"\n[[source]]\nname = \"my-feed\"\nkind = \"websocket\"\nurl = \"ws://file\"\n\
+                [plan.free-tier]\nevent_rate = \"1/s\"\n[plan.pro]\n";
     let environment = Environment::from_iter([
+        ("STANDPIPE__PLAN__FREE_TIER__EVENT_RATE", "20/s"),
+        ("STANDPIPE__PLAN__pro__MAX_CONNECTIONS", "3"),
         ("STANDPIPE__SERVER__LISTEN", "127.0.0.1:2"),
         ("STANDPIPE__LOG__MAX_EVENTS", "12_345"),
         ("STANDPIPE__SERVER__WORKERS", "auto"),
@@ -261,6 +264,9 @@ fn the_environment_overrides_the_file() {
     let Kind::WebSocket(feed) = &settings.sources[0].kind else { panic!() };
     assert_eq!((feed.url.to_string().as_str(), feed.send.len()), ("ws://environment/", 2));
     assert_eq!(settings.sources[0].dedupe, 7);
+    let (free, pro) = (&settings.plans["free-tier"], &settings.plans["pro"]);
+    assert_eq!(free.client.event_rate.map(|rate| rate.to_string()).as_deref(), Some("20/s"));
+    assert_eq!(pro.allowance.max_connections.map(usize::from), Some(3));
 }
 
 #[test]
@@ -275,11 +281,15 @@ fn an_override_that_means_nothing_is_a_problem() {
         ("STANDPIPE__SOURCE__IN", "."),
         ("STANDPIPE__SOURCE__IN__URI", "."),
         ("STANDPIPE__SOURCE__IN__PARAMS", "a,b"),
+        ("STANDPIPE__PLAN__FREE", "x"),
+        ("STANDPIPE__PLAN__FREE__EVENT_RATE", "1/s"),
     ]);
     expect![[r#"
         `STANDPIPE__CLIENT`: it names no key; write STANDPIPE__SECTION__KEY
         `STANDPIPE__CLIENTS__PING_INTERVAL`: there is no section `clients`; did you mean `client`?
         `STANDPIPE__CLIENT__PING_INTERVALL`: there is no key `ping_intervall`; did you mean `ping_interval`?
+        `STANDPIPE__PLAN__FREE`: it names no key; write STANDPIPE__PLAN__<name>__KEY
+        `STANDPIPE__PLAN__FREE__EVENT_RATE`: there is no plan `FREE`; an override does not add one
         `STANDPIPE__SOURCE__IN`: it names no key; write STANDPIPE__SOURCE__<name>__KEY
         `STANDPIPE__SOURCE__IN__URI`: there is no key `uri`; did you mean `url`?
         `STANDPIPE__SOURCE__OUT__MAP`: there is no source `OUT`; an override does not add one

@@ -112,6 +112,9 @@ async fn an_issuer_that_is_away_takes_no_access_away() {
     tokio::time::advance(Duration::from_secs(7200)).await;
     assert_eq!(kept.finds("b").await, Err(Missing::Unknown));
     assert_eq!(kept.finds("a").await, Ok(()));
+    let fetches = kept.keys.fetches().unwrap();
+    assert_eq!((fetches.fetched, fetches.failed > 0, fetches.keys), (1, true, 1));
+    assert!(fetches.age >= Some(Duration::from_secs(7200)), "{fetches:?}");
     kept.end().await;
 }
 
@@ -119,6 +122,8 @@ async fn an_issuer_that_is_away_takes_no_access_away() {
 async fn without_a_set_nobody_is_told_that_a_token_is_wrong() {
     let kept = Kept::start(None);
     assert_eq!(kept.finds("a").await, Err(Missing::Unavailable));
+    let fetches = kept.keys.fetches().unwrap();
+    assert_eq!((fetches.fetched, fetches.failed, fetches.age), (0, 1, None));
     kept.issuer.publish(Some(&["a"]));
     tokio::time::sleep(PAUSE * 2).await;
     assert_eq!(kept.finds("a").await, Ok(()));

@@ -20,7 +20,8 @@ fn a_key_is_what_its_entry_says() {
     let text = format!(
         "[auth]\nmode = \"keys\"\n[[auth.key]]\nname = \"a\"\nhash = \"{HASH}\"\nsubscribe = [\"a.>\"]\n\
          filter = {{ tenant = \"t1\", n = {{ gte = 1.5 }} }}\nplan = \"pro\"\n\
-         [[auth.key]]\nname = \"b\"\nhash = \"{}\"\nsubject = \"s\"\npublish = [\"b\"]\nfilter = '{{\"n\":0.10}}'\n",
+         [[auth.key]]\nname = \"b\"\nhash = \"{}\"\nsubject = \"s\"\npublish = [\"b\"]\nfilter = '{{\"n\":0.10}}'\n\
+         [plan.pro]\n",
         HASH.replace("ba", "bb")
     );
     let Auth::Keys(keys) = read(&text, &Environment::default()).unwrap().auth else { panic!() };
@@ -68,6 +69,8 @@ fn what_is_wrong_is_told_and_never_what_may_be_secret() {
         keys(&key("subscribe = [\"a..b\"]\nfilter = { x = { near = 1 } }\nscope = 1")),
         keys("[[auth.key]]\nname = \"k\"\nhash = \"hunter2\"\nsubscribe = [\">\"]"),
         keys("key = \"hunter2\""),
+        keys(&format!("{}[plan.pro]\n", key("subscribe = [\"a\"]\nplan = \"pr0\""))),
+        keys(&key("subscribe = [\"a\"]\nplan = \"free\"")),
         key("subscribe = [\">\"]"),
         "[auth.jwt]\nalgorithm = \"HS256\"\nsecret = \"hunter2-hunter2-hunter2-hunter2-x\"".to_owned(),
         jwt(""),
@@ -97,6 +100,10 @@ fn what_is_wrong_is_told_and_never_what_may_be_secret() {
         `auth.key.k.hash`: it is no hash; it is `sha256:` and 64 hexadecimal digits: `standpipe key` makes a key and tells its hash
         --
         `auth.key`: it is not a list of tables; write one [[auth.key]] for each, with a name and a hash
+        --
+        `auth.key.k.plan`: there is no plan `pr0`; did you mean `pro`?
+        --
+        `auth.key.k.plan`: there is no plan `free`; write [plan.free], or leave it out
         --
         `auth.key`: there are keys, and nobody asks for them; write mode = "keys" in [auth]
         --
