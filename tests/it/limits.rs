@@ -5,7 +5,7 @@ mod flood;
 mod proxied;
 
 use serde_json::{Value, json};
-use standpipe_tests::{Server, Socket, Wild};
+use standpipe_tests::{PATIENCE, Server, Socket, Wild, eventually};
 
 use crate::PUSH;
 
@@ -28,9 +28,13 @@ async fn an_address_has_its_own_bounds_and_others_are_not_affected() {
     let (_other, status, _) = knock([127, 0, 1, 2]).await;
     assert_eq!(status, 101);
     drop(first);
-    standpipe_tests::eventually("room again", standpipe_tests::PATIENCE, async || {
-        if server.active().await == 2 { Ok(()) } else { Err("it is still counted") }
-    })
+    eventually(
+        "room again",
+        PATIENCE,
+        async || {
+            if server.active().await == 2 { Ok(()) } else { Err("it is still counted") }
+        },
+    )
     .await;
     let (_, status, _) = knock([127, 0, 1, 1]).await;
     assert_eq!(status, 101, "the fourth attempt");
@@ -41,6 +45,32 @@ async fn an_address_has_its_own_bounds_and_others_are_not_affected() {
     for limit in ["max_connections_per_ip", "connect_rate_per_ip"] {
         assert_eq!(metrics.value("standpipe_entry_limits_total", &[("limit", limit)]), Some(1.0), "{limit}");
     }
+}
+
+#[tokio::test]
+async fn connections_that_are_no_sockets_yet_are_counted_for_each_address() {
+    let server = Server::start(&format!("[limits]\nmax_http_per_ip = 2\n{PUSH}")).await;
+    let mut half_open = Vec::new();
+    for _ in 0..2 {
+        half_open.push(Wild::connect([127, 0, 1, 1], server.addr()).await.expect("a connection"));
+    }
+    let mut told = Wild::connect([127, 0, 1, 1], server.addr()).await.expect("a connection");
+    let told = told.answer().await.expect("an answer");
+    assert_eq!((told.status, told.header("retry-after")), (503, Some("5")));
+    // One that has become a socket does not count any more.
+    let mut other = Wild::connect([127, 0, 1, 2], server.addr()).await.expect("a connection");
+    other.handshake("/ws", "").await;
+    assert_eq!(other.answer().await.map(|answer| answer.status), Some(101));
+    drop(half_open.pop());
+    eventually("room again", PATIENCE, async || {
+        let mut next = Wild::connect([127, 0, 1, 1], server.addr()).await.expect("a connection");
+        next.handshake("/ws", "").await;
+        let status = next.answer().await.map(|answer| answer.status);
+        if status == Some(101) { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
+    let turned_away = server.metrics().await.value("standpipe_entry_limits_total", &[("limit", "max_http_per_ip")]);
+    assert!(turned_away >= Some(1.0), "{turned_away:?}");
 }
 
 #[tokio::test]

@@ -67,6 +67,9 @@ pub struct Limits {
 pub struct Guests {
     /// Open sockets in all.
     pub max_connections: NonZeroUsize,
+    /// Connections of one address that speak HTTP at the same time, or say nothing yet. As many again are told so; more are
+    /// closed without a word.
+    pub max_http: Option<NonZeroUsize>,
     /// What one address may use (of IPv6, one /64).
     pub address: Allowance,
     /// What one credential may use whose plan is not named.

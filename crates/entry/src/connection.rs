@@ -9,6 +9,7 @@
 
 use std::{
     error::Error as _,
+    fmt::Write as _,
     future::poll_fn,
     net::SocketAddr,
     pin::Pin,
@@ -30,6 +31,7 @@ use crate::{
     Counts, Service, Upgrade,
     counts::Deadline,
     exchange::{Exchange, Routes},
+    guests::Visitor,
     head::Head,
     patience::Patient,
     rejection::{Fault, Rejection},
@@ -48,6 +50,8 @@ pub const MAX_EARLY_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 /// The same while the process is about to end.
 const LINGER_STOPPING: Duration = Duration::from_millis(200);
+/// The same for a connection that was turned away as it came.
+const LINGER_REFUSED: Duration = Duration::from_millis(500);
 const MAX_LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What all connections of one listener share.
@@ -83,11 +87,29 @@ impl<S: Service> Entrance<S> {
         let entrance = Arc::clone(self);
         let inside = Inside::new(&self.shared.counts);
         let service = Arc::clone(&self.shared.service);
+        let visitor = self.visitor(peer);
         let phase = Box::pin(async move {
             let (_place, _inside) = (place, inside);
-            entrance.http_phase(stream, peer).await
+            match visitor {
+                Visitor::Served(_visit) => entrance.http_phase(stream, peer).await,
+                Visitor::Refused(_visit, refusal) => {
+                    let rejection = Rejection::from(refusal);
+                    entrance.shared.counts.parted(rejection.status().as_u16(), rejection.code());
+                    part(stream, Some(by_hand(&rejection)), LINGER_REFUSED).await;
+                    None
+                }
+                Visitor::Ignored => None,
+            }
         });
         life(phase, service)
+    }
+
+    /// A proxy stands for many: its connections are not those of one party.
+    fn visitor(&self, peer: SocketAddr) -> Visitor {
+        if self.shared.config.proxies.are_at(peer.ip()) {
+            return Visitor::Served(None);
+        }
+        self.shared.guests.visit(peer)
     }
 
     /// Answers requests until there are no more, or one of them was an upgrade.
@@ -214,8 +236,13 @@ fn too_late() -> Rejection {
 /// The last answer on a connection, where hyper has no request to answer.
 fn by_hand(rejection: &Rejection) -> String {
     let (status, json) = (rejection.status(), rejection.json());
+    let mut more = String::new();
+    for (name, value) in rejection.headers() {
+        // Writing to a `String` cannot fail.
+        let _ = write!(more, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
     format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{json}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}connection: close\r\n\r\n{json}",
         status.as_str(),
         status.canonical_reason().unwrap_or_default(),
         json.len()

@@ -59,13 +59,15 @@ pub enum Limit {
     PublishRatePerCredential,
     /// Connections that speak HTTP: times that one waited for a place.
     MaxHttp,
+    /// The same, of one address: connections that were turned away.
+    MaxHttpPerIp,
     /// Requests that publish.
     MaxPublishing,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MaxConnections,
         Self::MaxConnectionsPerIp,
         Self::MaxConnectionsPerCredential,
@@ -76,6 +78,7 @@ impl Limit {
         Self::PublishRatePerIp,
         Self::PublishRatePerCredential,
         Self::MaxHttp,
+        Self::MaxHttpPerIp,
         Self::MaxPublishing,
     ];
 
@@ -92,6 +95,7 @@ impl Limit {
             Self::PublishRatePerIp => "publish_rate_per_ip",
             Self::PublishRatePerCredential => "publish_rate_per_credential",
             Self::MaxHttp => "max_http",
+            Self::MaxHttpPerIp => "max_http_per_ip",
             Self::MaxPublishing => "max_publishing",
         }
     }

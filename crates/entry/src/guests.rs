@@ -1,6 +1,6 @@
 //! How much whoever comes in may use: sockets in all, of one address and of one credential; how often one connects, how
-//! much one publishes; how much one may read without proving it; and how long those are kept waiting who are refused again
-//! and again.
+//! much one publishes, how much one may read without proving it; how many connections of one address are not sockets yet
+//! (`visit`); and how long those are kept waiting who are refused again and again.
 //!
 //! What is remembered of addresses is bounded ([`config::Guests::max_addresses`]), and so is what is remembered of
 //! credentials: at the bound, those that were not seen for longest are forgotten, and with them what they had used of
@@ -8,6 +8,7 @@
 
 mod guest;
 mod recall;
+mod visit;
 
 use std::{
     hash::Hash,
@@ -34,6 +35,7 @@ use crate::{
 };
 use guest::Guest;
 use recall::Recall;
+pub(crate) use visit::Visitor;
 
 /// Of the places for connections that speak HTTP, the share that may be held by answers that are held back.
 const HELD_BACK_SHARE: usize = 4;
@@ -278,7 +280,7 @@ fn credential(identity: &Identity) -> Option<&Arc<str>> {
 }
 
 fn remember<K: Hash + Eq, T>(guests: &Mutex<Recall<K, Guest>>, key: K, then: impl FnOnce(&mut Guest) -> T) -> T {
-    then(lock(guests).entry(key, |guest| guest.open > 0))
+    then(lock(guests).entry(key, Guest::is_here))
 }
 
 fn leave<K: Hash + Eq>(guests: &Mutex<Recall<K, Guest>>, key: &K) {

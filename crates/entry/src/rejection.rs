@@ -138,6 +138,11 @@ impl Rejection {
         Code(self.0.error.code)
     }
 
+    /// Headers that it has beside those of every answer.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.0.headers.iter().map(|(name, value)| (name, value))
+    }
+
     /// The body of the answer.
     pub(crate) fn json(&self) -> String {
         // Invariant: texts only, which cannot fail to be written.

@@ -357,6 +357,7 @@ mod tests {
         let entry = Counts::default();
         let guests = Guests::new(
             standpipe_entry::config::Guests {
+                max_http: None,
                 max_connections: NonZeroUsize::MIN,
                 address: Allowance::default(),
                 credential: Allowance::default(),

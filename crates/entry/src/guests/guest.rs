@@ -16,6 +16,8 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Guest {
     /// Open sockets.
     pub(super) open: usize,
+    /// Connections that speak HTTP.
+    pub(super) http: usize,
     connects: Bucket,
     publishes: Bucket,
     unproven: Bucket,
@@ -24,6 +26,11 @@ pub(super) struct Guest {
 }
 
 impl Guest {
+    /// Whether something of it is here, so that it has to be counted exactly.
+    pub(super) fn is_here(&self) -> bool {
+        self.open > 0 || self.http > 0
+    }
+
     /// One more socket, if it has fewer than `max`.
     pub(super) fn sit_down(&mut self, max: usize) -> bool {
         let may = self.open < max;

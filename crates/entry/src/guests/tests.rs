@@ -15,6 +15,7 @@ fn rate(count: u32) -> Rate {
 fn guests(change: impl FnOnce(&mut config::Guests)) -> Arc<Guests> {
     let mut limits = config::Guests {
         max_connections: count(10),
+        max_http: Some(count(2)),
         address: Allowance::default(),
         credential: Allowance::default(),
         plans: HashMap::new(),
@@ -187,4 +188,24 @@ proptest! {
             prop_assert!(guests.remembered().0 <= 20 + here);
         }
     }
+}
+
+#[test]
+fn an_address_that_holds_too_many_connections_is_told_and_then_ignored() {
+    let guests = guests(|_| {});
+    let visit = |address| guests.visit(peer(address));
+    let served: Vec<_> = (0..2).map(|_| visit("192.0.2.1")).collect();
+    assert!(served.iter().all(|visitor| matches!(visitor, Visitor::Served(Some(_)))), "{served:?}");
+    let refused: Vec<_> = (0..2).map(|_| visit("192.0.2.1")).collect();
+    for visitor in &refused {
+        let Visitor::Refused(_, refusal) = visitor else { panic!("{visitor:?}") };
+        assert_eq!(refusal.code, ErrorCode::OverCapacity);
+    }
+    assert!(matches!(visit("192.0.2.1"), Visitor::Ignored));
+    assert!(matches!(visit("192.0.2.2"), Visitor::Served(Some(_))), "others are not affected");
+    assert_eq!(exceeded(&guests, Limit::MaxHttpPerIp), 3);
+    drop((served, refused));
+    assert!(matches!(visit("192.0.2.1"), Visitor::Served(Some(_))));
+    let unbounded = super::tests::guests(|limits| limits.max_http = None);
+    assert!((0..100).all(|_| matches!(unbounded.visit(peer("192.0.2.1")), Visitor::Served(None))));
 }

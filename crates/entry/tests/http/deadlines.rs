@@ -1,6 +1,6 @@
 //! Peers that take their time.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use standpipe_entry::counts::CountBy;
 use tokio::{io::AsyncWriteExt, time::Instant};
@@ -34,6 +34,23 @@ async fn a_head_that_trickles_is_given_up_at_its_deadline() {
     assert!(answer.ends_with(
         r#"{"error":{"code":"REQUEST_TIMEOUT","message":"the head of the request did not arrive in time"}}"#
     ));
+}
+
+#[tokio::test]
+async fn an_address_may_hold_so_many_connections_and_half_open_ones_count() {
+    let server = Server::with(|config| config.guests.max_http = NonZeroUsize::new(2));
+    let mut half = server.connect().await;
+    half.send("GET /live HTTP/1.1\r\n").await;
+    let silent = server.connect().await;
+    let told = server.connect().await.rest().await;
+    assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{told}");
+    assert!(told.contains("\r\nretry-after: 5\r\n") && told.contains(r#""code":"OVER_CAPACITY""#), "{told}");
+    drop(silent);
+    eventually(|| server.counts.http() == 1).await;
+    let mut next = server.connect().await;
+    next.send("GET /live HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(next.reply().await.status, 200);
+    assert!(server.counts.limits.all().any(|(limit, count)| limit == "max_http_per_ip" && count > 0));
 }
 
 #[tokio::test]

@@ -247,6 +247,7 @@ pub(crate) fn config() -> Config {
             max_inputs: 100,
         },
         guests: Guests {
+            max_http: None,
             max_connections: many,
             address: Allowance::default(),
             credential: Allowance::default(),

@@ -73,6 +73,7 @@ pub(super) fn of_credential(limits: &LimitKeys) -> Allowance {
 fn guests(limits: &LimitKeys, plans: &BTreeMap<Arc<str>, Plan>) -> Guests {
     Guests {
         max_connections: limits.max_connections,
+        max_http: limits.max_http_per_ip.0,
         address: Allowance {
             max_connections: limits.max_connections_per_ip.0,
             connect_rate: limits.connect_rate_per_ip.0,

@@ -106,6 +106,11 @@ const THEMES: &[Theme] = &[
             ),
             Limit(Of("limits", "max_http"), "New ones wait in the kernel's queue.", Nothing),
             Limit(
+                Of("limits", "max_http_per_ip"),
+                "As many again are told so, with `Retry-After`; more are closed without a word.",
+                Refused(ErrorCode::OverCapacity),
+            ),
+            Limit(
                 Of("client", "max_frame"),
                 "Refused by its header; the payload is not kept.",
                 Closed(CloseReason::MessageTooBig),

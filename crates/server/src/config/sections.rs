@@ -141,6 +141,7 @@ section! {
         max_filter_nodes: NonZeroUsize = 256, "Conditions in one filter.";
         max_set_values: NonZeroUsize = 10_000, "Values in one `in` or `nin`.";
         max_http: NonZeroUsize = 512, "Connections that speak HTTP at the same time, handshakes among them; more wait.";
+        max_http_per_ip: NoLimitAtZero = 0, "The same, of one address, those that say nothing yet among them; of IPv6, of one /64. Trusted proxies are not counted.";
         max_publishing: NonZeroUsize = 16, "Requests to `/publish` at the same time.";
         max_publish_bytes: Size = "16MiB", "The body of one of them.";
         max_publish_stream: Size = "1GiB", "The body of one of them that is a stream of lines (NDJSON).";
