@@ -14,6 +14,7 @@ mod drain;
 mod exodus;
 mod faults;
 mod handshake;
+mod kinds;
 mod limits;
 mod liveness;
 mod pages;

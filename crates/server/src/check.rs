@@ -73,6 +73,9 @@ fn summary(file: &Path, settings: &Settings) -> String {
 fn origin(kind: &Kind) -> String {
     match kind {
         Kind::WebSocket(websocket) => websocket.url.to_string(),
+        Kind::Sse(sse) => sse.http.url.to_string(),
+        Kind::HttpPoll(poll) => format!("{} every {}", poll.http.url, show_duration(poll.every)),
+        Kind::Exec(exec) => format!("the program {}", exec.program.display()),
         Kind::Replay(replay) => format!("replay of {}", replay.file.display()),
         Kind::Push(_) => "POST /publish".to_owned(),
     }

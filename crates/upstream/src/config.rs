@@ -6,7 +6,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{Decoding, Endpoint, Mapping};
+use crate::{Decoding, Endpoint, Headers, Mapping};
 
 /// One source.
 #[derive(Debug, Clone)]
@@ -28,6 +28,12 @@ pub struct SourceConfig {
 pub enum Kind {
     /// A WebSocket server is connected to, and connected to again.
     WebSocket(WebSocketConfig),
+    /// A stream of server-sent events is read, and asked for again.
+    Sse(SseConfig),
+    /// An HTTP resource is asked for again and again.
+    HttpPoll(HttpPollConfig),
+    /// A program is run, and run again.
+    Exec(ExecConfig),
     /// A recording is played.
     Replay(ReplayConfig),
     /// Others bring them, through [`crate::Push`].
@@ -39,6 +45,9 @@ impl Kind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::WebSocket(_) => "websocket",
+            Self::Sse(_) => "sse",
+            Self::HttpPoll(_) => "http_poll",
+            Self::Exec(_) => "exec",
             Self::Replay(_) => "replay",
             Self::Push(_) => "push",
         }
@@ -50,6 +59,10 @@ impl Kind {
 pub struct WebSocketConfig {
     /// The address.
     pub url: Endpoint,
+    /// What the handshake says besides.
+    pub headers: Headers,
+    /// The subprotocols that are offered, the preferred one first.
+    pub subprotocols: Vec<String>,
     /// Text frames to send after connecting, in order.
     pub send: Vec<String>,
     /// What makes a value of a frame.
@@ -66,6 +79,73 @@ pub struct WebSocketConfig {
     pub pong_timeout: Duration,
     /// A PEM file of certificate authorities to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
+}
+
+/// An HTTP server that is asked.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// The address.
+    pub url: Endpoint,
+    /// What the request says besides.
+    pub headers: Headers,
+    /// How long it may take from the request to the head of the answer, with name resolution, connecting and TLS.
+    pub timeout: Duration,
+    /// A PEM file of certificate authorities to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A feed of server-sent events.
+#[derive(Debug, Clone)]
+pub struct SseConfig {
+    /// Where it is.
+    pub http: HttpConfig,
+    /// What makes a value of an event's data.
+    pub decode: Decoding,
+    /// The greatest event in bytes, as received and after each step of `decode`.
+    pub max_frame: usize,
+    /// How long a stream may send nothing at all, not even a comment, before it counts as lost.
+    pub silence: Duration,
+}
+
+/// An HTTP resource that is polled. Its body, too, has `http.timeout` to come.
+#[derive(Debug, Clone)]
+pub struct HttpPollConfig {
+    /// Where it is.
+    pub http: HttpConfig,
+    /// From one request to the next.
+    pub every: Duration,
+    /// What makes values of an answer.
+    pub decode: Decoding,
+    /// The greatest answer in bytes, as received and after each step of `decode`.
+    pub max_frame: usize,
+}
+
+/// A program whose lines are frames.
+#[derive(Clone)]
+pub struct ExecConfig {
+    /// The program: a path, or a name that is looked for as a shell does.
+    pub program: PathBuf,
+    /// What it is given.
+    pub arguments: Vec<String>,
+    /// Where it runs.
+    pub directory: PathBuf,
+    /// What makes a value of a line.
+    pub decode: Decoding,
+    /// The greatest line in bytes, as written and after each step of `decode`.
+    pub max_frame: usize,
+}
+
+impl fmt::Debug for ExecConfig {
+    // Arguments may hold credentials: they are counted, not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecConfig")
+            .field("program", &self.program)
+            .field("arguments", &self.arguments.len())
+            .field("directory", &self.directory)
+            .field("decode", &self.decode)
+            .field("max_frame", &self.max_frame)
+            .finish()
+    }
 }
 
 /// A recording, in the capture format or as plain JSON lines.
@@ -133,6 +213,8 @@ impl fmt::Debug for WebSocketConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketConfig")
             .field("url", &self.url)
+            .field("headers", &self.headers)
+            .field("subprotocols", &self.subprotocols)
             .field("send", &format_args!("{} frames", self.send.len()))
             .field("decode", &self.decode)
             .field("reply", &self.reply)

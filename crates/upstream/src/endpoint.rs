@@ -1,17 +1,43 @@
-//! The address of a WebSocket feed, and how much of it may be shown.
+//! The address of a feed, and how much of it may be shown.
 //!
 //! This file decides which URLs can be connected to and keeps their secrets (credentials, query) out of logs: an
-//! [`Endpoint`] displays as scheme, host, port and path alone. Connecting is left to `websocket`.
+//! [`Endpoint`] displays as scheme, host, port and path alone. Connecting is left to each kind.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use base64::Engine as _;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-/// A `ws://` or `wss://` address.
+/// An address of one family.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
+
+/// What is spoken at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `ws://`, `wss://`.
+    WebSocket,
+    /// `http://`, `https://`.
+    Http,
+}
+
+impl Family {
+    /// How an address begins, without and with encryption.
+    fn schemes(self) -> [&'static str; 2] {
+        match self {
+            Self::WebSocket => ["ws", "wss"],
+            Self::Http => ["http", "https"],
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::WebSocket => "`ws://` or `wss://`",
+            Self::Http => "`http://` or `https://`",
+        }
+    }
+}
 
 /// Why a text is not an address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,23 +46,30 @@ pub enum EndpointError {
     #[error("not a URL: {0}")]
     Url(#[from] url::ParseError),
     /// Another protocol.
-    #[error("a feed's URL begins with `ws://` or `wss://`, this one with `{0}:`")]
-    Scheme(String),
+    #[error("a URL of this kind begins with {}, this one with `{found}:`", .family.words())]
+    Scheme {
+        /// How it begins.
+        found: String,
+        /// What it should be of.
+        family: Family,
+    },
     /// No name to connect to.
     #[error("the URL names no host")]
     Host,
-    /// A part that RFC 6455 §3 does not allow.
-    #[error("a WebSocket URL has no fragment (`#…`)")]
+    /// A part that is never sent (RFC 9110 §4.2.5), and that RFC 6455 §3 does not allow.
+    #[error("a feed's URL has no fragment (`#…`)")]
     Fragment,
 }
 
-impl FromStr for Endpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
+impl Endpoint {
+    /// Reads an address of `family`.
+    ///
+    /// # Errors
+    /// It is none, or not one to connect to.
+    pub fn parse(text: &str, family: Family) -> Result<Self, EndpointError> {
         let url = Url::parse(text)?;
-        if !matches!(url.scheme(), "ws" | "wss") {
-            return Err(EndpointError::Scheme(url.scheme().to_owned()));
+        if !family.schemes().contains(&url.scheme()) {
+            return Err(EndpointError::Scheme { found: url.scheme().to_owned(), family });
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(EndpointError::Host);
@@ -46,12 +79,10 @@ impl FromStr for Endpoint {
         }
         Ok(Self(url))
     }
-}
 
-impl Endpoint {
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        self.0.scheme() == "wss"
+        matches!(self.0.scheme(), "wss" | "https")
     }
 
     /// The host, as a resolver takes it: IPv6 addresses without brackets.
@@ -110,34 +141,41 @@ impl fmt::Debug for Endpoint {
 mod tests {
     use super::*;
 
+    fn web_socket(text: &str) -> Result<Endpoint, EndpointError> {
+        Endpoint::parse(text, Family::WebSocket)
+    }
+
     #[test]
-    fn only_websocket_urls_are_endpoints() {
+    fn only_urls_of_its_family_are_endpoints() {
         for good in ["ws://a", "wss://a:1/b?c=d", "ws://127.0.0.1:80/", "ws://[::1]:9/x", "wss://u:p@h/"] {
-            assert!(good.parse::<Endpoint>().is_ok(), "{good}");
+            assert!(web_socket(good).is_ok(), "{good}");
+            let http = good.replacen("ws", "http", 1);
+            assert!(web_socket(&http).is_err(), "{http}");
+            assert!(Endpoint::parse(&http, Family::Http).is_ok() && Endpoint::parse(good, Family::Http).is_err());
         }
-        for bad in ["", "a", "http://a", "ws://", "wss://a/#x", "file:///etc/passwd"] {
-            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        for bad in ["", "a", "ws://", "wss://a/#x", "file:///etc/passwd"] {
+            assert!(web_socket(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn what_is_shown_holds_no_secret() {
-        let endpoint: Endpoint = "wss://me:hunter2@feed.example:9443/v1?key=hunter3".parse().unwrap();
+        let endpoint = web_socket("wss://me:hunter2@feed.example:9443/v1?key=hunter3").unwrap();
         assert_eq!(endpoint.to_string(), "wss://feed.example:9443/v1");
         assert_eq!(format!("{endpoint:?}"), "Endpoint(wss://feed.example:9443/v1)");
     }
 
     #[test]
     fn credentials_go_into_a_header_and_not_into_the_request_line() {
-        let endpoint: Endpoint = "ws://me%40x:p%3Aq@feed.example/?key=v".parse().unwrap();
+        let endpoint = web_socket("ws://me%40x:p%3Aq@feed.example/?key=v").unwrap();
         assert_eq!(endpoint.request_url(), "ws://feed.example/?key=v");
         assert_eq!(endpoint.authorization().as_deref(), Some("Basic bWVAeDpwOnE="));
-        assert_eq!("ws://feed.example/".parse::<Endpoint>().unwrap().authorization(), None);
+        assert_eq!(web_socket("ws://feed.example/").unwrap().authorization(), None);
     }
 
     #[test]
     fn hosts_and_ports_are_as_a_resolver_takes_them() {
-        let of = |text: &str| text.parse::<Endpoint>().map(|e| (e.host(), e.port(), e.is_tls())).unwrap();
+        let of = |text: &str| web_socket(text).map(|e| (e.host(), e.port(), e.is_tls())).unwrap();
         assert_eq!(of("wss://Feed.Example/"), ("feed.example".to_owned(), 443, true));
         assert_eq!(of("ws://feed.example/"), ("feed.example".to_owned(), 80, false));
         assert_eq!(of("ws://[::1]:81/"), ("::1".to_owned(), 81, false));

@@ -3,7 +3,7 @@
 //! None of it ends the process. A fault of the connection ends the attempt and is followed by another one; a fault of
 //! a frame costs that frame. Messages hold no secrets: addresses without credentials and query, values clipped.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -40,8 +40,8 @@ pub enum Error {
         /// What was wrong.
         reason: String,
     },
-    /// It answered the handshake with something else than 101.
-    #[error("{host} answered the handshake with HTTP {status}")]
+    /// It did not answer as asked: a handshake not with 101, another request not with 2xx.
+    #[error("{host} answered with HTTP {status}")]
     Status {
         /// Name and port.
         host: String,
@@ -50,16 +50,24 @@ pub enum Error {
         /// The pause that it asked for.
         retry_after: Option<Duration>,
     },
-    /// It answered, but not as a WebSocket server.
-    #[error("the WebSocket handshake with {host} failed: {reason}")]
+    /// It answered, but not as what the configuration takes it for.
+    #[error("the handshake with {host} failed: {reason}")]
     Handshake {
         /// Name and port.
         host: String,
         /// What was wrong.
         reason: String,
     },
-    /// Name, connection, TLS and handshake together took too long.
-    #[error("not connected to {host} within {limit:?}: {stage} took too long")]
+    /// It sends to another address, and is not followed there.
+    #[error("{host} is not followed: {reason}")]
+    Redirect {
+        /// Name and port.
+        host: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// Name, connection, TLS and handshake together took too long; or an answer did.
+    #[error("{host} did not answer within {limit:?}: {stage} took too long")]
     Slow {
         /// Name and port.
         host: String,
@@ -77,6 +85,12 @@ pub enum Error {
     /// Nothing came, not even the answer to a ping.
     #[error("the feed sent nothing for {0:?} after a ping")]
     Silent(Duration),
+    /// Nothing came, not even a comment.
+    #[error("the feed sent nothing for {0:?}, not even a comment")]
+    Mute(Duration),
+    /// The program ended.
+    #[error("the program ended: {0}")]
+    Exited(String),
     /// It does not read what is sent to it.
     #[error("the feed took nothing for {0:?}")]
     Stalled(Duration),
@@ -110,6 +124,14 @@ pub enum Error {
     /// The mapping of answers gave more than the connection takes.
     #[error("an answer was dropped: {0} are already waiting to be sent")]
     Answers(usize),
+    /// The program cannot be started.
+    #[error("cannot start {}: {reason}", .program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
     /// The recording cannot be opened.
     #[error("cannot read {path}: {reason}")]
     Unreadable {
@@ -151,11 +173,11 @@ pub enum ErrorKind {
     Connect,
     /// No agreement on TLS.
     Tls,
-    /// No WebSocket handshake: another HTTP status, another protocol.
+    /// Not the answer that was asked for: another HTTP status, another protocol, a redirect that is not followed.
     Handshake,
     /// A deadline passed: connecting, silence after a ping, a write.
     Timeout,
-    /// The connection ended.
+    /// The connection ended, or the program.
     Lost,
     /// A frame above the bound.
     Oversized,
@@ -171,7 +193,7 @@ pub enum ErrorKind {
     Shape,
     /// An answer to the feed was dropped.
     Answer,
-    /// A file that the configuration names.
+    /// A file that the configuration names, or a program.
     File,
     /// None of the feed's or the author's fault.
     Internal,
@@ -226,9 +248,9 @@ impl Error {
             Self::Resolve { .. } => ErrorKind::Resolve,
             Self::Connect { .. } => ErrorKind::Connect,
             Self::Tls { .. } => ErrorKind::Tls,
-            Self::Status { .. } | Self::Handshake { .. } => ErrorKind::Handshake,
-            Self::Slow { .. } | Self::Silent(_) | Self::Stalled(_) => ErrorKind::Timeout,
-            Self::Closed(_) | Self::Broken(_) => ErrorKind::Lost,
+            Self::Status { .. } | Self::Handshake { .. } | Self::Redirect { .. } => ErrorKind::Handshake,
+            Self::Slow { .. } | Self::Silent(_) | Self::Mute(_) | Self::Stalled(_) => ErrorKind::Timeout,
+            Self::Closed(_) | Self::Broken(_) | Self::Exited(_) => ErrorKind::Lost,
             Self::Oversized(_) => ErrorKind::Oversized,
             Self::Frame(_) => ErrorKind::Decode,
             Self::Line { .. } => ErrorKind::Line,
@@ -236,7 +258,9 @@ impl Error {
             Self::Bound(_) => ErrorKind::Bound,
             Self::Shape(_) => ErrorKind::Shape,
             Self::Answers(_) => ErrorKind::Answer,
-            Self::Unreadable { .. } | Self::Unplayable { .. } | Self::Authorities { .. } => ErrorKind::File,
+            Self::Unreadable { .. } | Self::Unplayable { .. } | Self::Authorities { .. } | Self::Spawn { .. } => {
+                ErrorKind::File
+            }
             Self::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     dedupe::Dedupe,
     error::Error,
     map::{self, Facts, Mapping},
+    novelty::Novelty,
     pulse::{Attempt, Pulse},
     push::Topics,
     status::{Status, count},
@@ -29,6 +30,8 @@ pub(crate) struct Intake {
     pub mapping: Option<Mapping>,
     /// Behind a lock because inputs may be brought by several publishers at once. Held for a look-up, never across a wait.
     pub dedupe: Mutex<Dedupe>,
+    /// Of a feed each frame of which says everything again.
+    pub novelty: Option<Mutex<Novelty>>,
     pub events: mpsc::Sender<Item>,
     pub status: Arc<Status>,
     pub pulse: Arc<Pulse>,
@@ -39,7 +42,7 @@ pub(crate) struct Intake {
 pub(crate) enum Offered {
     /// It is in the queue.
     Queued,
-    /// Its id had come before.
+    /// It had come before: its id, or what it says.
     Duplicate,
     /// Nobody takes events any more.
     Closed,
@@ -85,7 +88,7 @@ impl Intake {
     /// Cancel safe: an event that was not queued has not been remembered either, so it can be offered again.
     pub(crate) async fn offer(&self, event: Event, accepted: Option<Box<dyn FnOnce(u64) + Send>>) -> Offered {
         let Ok(room) = self.events.reserve().await else { return Offered::Closed };
-        if event.id.as_deref().is_some_and(|id| !self.is_new(id)) {
+        if !self.is_new(&event) {
             count(&self.status.duplicates);
             return Offered::Duplicate;
         }
@@ -132,12 +135,24 @@ impl Intake {
         let bytes = json.as_str().as_bytes();
         let value = read::value(bytes).map_err(|error| Error::Frame(error.to_string()));
         let value = value.inspect_err(|error| self.status.lose(error))?;
-        let facts = Facts { source: &self.source, received, size: bytes.len() };
-        Ok(self.map(value, &facts, self.pulse.attempt()))
+        let attempt = self.pulse.attempt();
+        let facts = Facts { source: &self.source, conn: attempt.0, event: None, received, size: bytes.len() };
+        Ok(self.map(value, &facts, attempt))
     }
 
-    fn is_new(&self, id: &str) -> bool {
-        self.dedupe.lock().unwrap_or_else(PoisonError::into_inner).admit(id)
+    fn is_new(&self, event: &Event) -> bool {
+        match (&event.id, &self.novelty) {
+            (Some(id), _) => self.dedupe.lock().unwrap_or_else(PoisonError::into_inner).admit(id),
+            (None, Some(novelty)) => novelty.lock().unwrap_or_else(PoisonError::into_inner).admit(event),
+            (None, None) => true,
+        }
+    }
+
+    /// What is mapped from here on is of another frame.
+    pub(crate) fn next_frame(&self) {
+        if let Some(novelty) = &self.novelty {
+            novelty.lock().unwrap_or_else(PoisonError::into_inner).next_answer();
+        }
     }
 
     /// Forgets the ids that have come.

@@ -17,24 +17,35 @@ mod decode;
 mod dedupe;
 mod endpoint;
 mod error;
+mod exec;
+mod headers;
+mod http;
 mod intake;
 mod map;
 mod mapper;
+mod novelty;
+mod poll;
 mod pulse;
 mod push;
 mod replay;
 mod sample;
 mod source;
+mod sse;
 mod status;
 mod supervisor;
+mod trust;
 mod upstream;
 mod value;
 mod websocket;
 
-pub use config::{Factor, Kind, PushConfig, ReplayConfig, SourceConfig, Speed, Then, WebSocketConfig};
+pub use config::{
+    ExecConfig, Factor, HttpConfig, HttpPollConfig, Kind, PushConfig, ReplayConfig, SourceConfig, Speed, SseConfig,
+    Then, WebSocketConfig,
+};
 pub use decode::{Decode, Decoding, DecodingError};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, Family};
 pub use error::{Error, ErrorKind};
+pub use headers::{HeaderError, Headers};
 pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};
 pub use push::{Published, Push, Topics};
 pub use status::{LastError, SourceChange, SourceStatus};

@@ -65,8 +65,9 @@ const MAX_TIME: Duration = Duration::from_secs(1);
 pub struct Mapping(Arc<Filter<Metered>>);
 
 impl Mapping {
-    /// Compiles `program`: jq, with the globals `$source` (the name of the source) and `$received` (when the frame
-    /// arrived, in ms since 1970) and the function `token` (any text to one token of a topic).
+    /// Compiles `program`: jq, with the globals `$source` (the name of the source), `$conn` (the number of its
+    /// connection, from 1), `$event` (what the feed calls the type of the frame, else null) and `$received` (when the frame
+    /// arrived, in ms since 1970), and the function `token` (any text to one token of a topic).
     ///
     /// # Errors
     /// The first place where it is not a program, and why.
@@ -84,9 +85,13 @@ impl Mapping {
     /// The events of one value of a frame, in order, each with why it is none where it is none. Where the program
     /// fails or exceeds a bound, that comes last, behind what it gave until then.
     pub(crate) fn events(&self, input: Val, facts: &Facts<'_>) -> Vec<Result<Event, Error>> {
+        self.events_within(input, facts, facts.limits())
+    }
+
+    fn events_within(&self, input: Val, facts: &Facts<'_>, limits: Limits) -> Vec<Result<Event, Error>> {
         let mut events = Vec::new();
         let mut room = MAX_OUTPUT_BYTES;
-        let end = self.run(input, facts, facts.limits(), |output| {
+        let end = self.run(input, facts, limits, |output| {
             let event = event(&output, facts.source, room);
             room -= event.as_ref().map_or(0, |event| event.data.as_str().len().min(room));
             events.push(event.map_err(Error::from));
@@ -116,7 +121,7 @@ impl Mapping {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let budget = Budget::new(limits);
             let meter = Meter { lut: &self.0.lut, budget: &budget };
-            let globals = [Val::from(facts.source.to_string()), facts.received()];
+            let globals = facts.globals();
             let context = Ctx::<Metered>::new(meter, Vars::new(globals));
             for (i, output) in self.0.id.run((context, input)).enumerate() {
                 if i == MAX_OUTPUTS {
@@ -147,6 +152,10 @@ impl fmt::Debug for Mapping {
 pub(crate) struct Facts<'a> {
     /// The name of its source.
     pub source: &'a Arc<str>,
+    /// The number of the connection that it came over, from 1: another one after each reconnect.
+    pub conn: u64,
+    /// What its feed calls the type of its frame.
+    pub event: Option<&'a str>,
     /// When its frame arrived, in ms since 1970; under replay, when it arrived at the recorder.
     pub received: i64,
     /// The size of its frame, in bytes.
@@ -154,6 +163,13 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// In the order of [`compile::GLOBALS`].
+    fn globals(&self) -> [Val; compile::GLOBALS.len()] {
+        let conn = isize::try_from(self.conn).map_or(Val::Null, Val::from);
+        let event = self.event.map_or(Val::Null, |event| Val::from(event.to_owned()));
+        [Val::from(self.source.to_string()), conn, event, self.received()]
+    }
+
     fn received(&self) -> Val {
         isize::try_from(self.received).map_or(Val::Null, Val::from)
     }

@@ -49,6 +49,8 @@ pub(crate) enum Job {
     Frame {
         /// As received.
         bytes: Bytes,
+        /// What the feed calls its type.
+        event: Option<Box<str>>,
         /// When, in ms since 1970.
         received: i64,
         /// Over which connection.
@@ -76,6 +78,13 @@ pub(crate) struct Reading {
     pub decode: Decoding,
     pub max_frame: usize,
     pub reply: Option<Reply>,
+}
+
+impl Reading {
+    /// Frames of at most `max_frame` bytes that nobody answers.
+    pub(crate) fn of(decode: &Decoding, max_frame: usize) -> Self {
+        Self { decode: decode.clone(), max_frame, reply: None }
+    }
 }
 
 /// The answers to a feed.
@@ -140,8 +149,8 @@ impl Mapper {
 
     async fn work(&self, job: Job) {
         match job {
-            Job::Frame { bytes, received, attempt, room } => {
-                self.frame(bytes, received, attempt).await;
+            Job::Frame { bytes, event, received, attempt, room } => {
+                self.frame(bytes, event.as_deref(), received, attempt).await;
                 drop(room);
             }
             Job::Input { json, received, topics, answer } => {
@@ -152,13 +161,15 @@ impl Mapper {
         }
     }
 
-    async fn frame(&self, bytes: Bytes, received: i64, attempt: Attempt) {
+    async fn frame(&self, bytes: Bytes, event: Option<&str>, received: i64, attempt: Attempt) {
         let status = &self.intake.status;
         let unpacked = match self.unpack(bytes) {
             Ok(unpacked) => unpacked,
             Err(error) => return status.lose(&error),
         };
-        let facts = Facts { source: &self.intake.source, received, size: unpacked.len() };
+        let size = unpacked.len();
+        let facts = Facts { source: &self.intake.source, conn: attempt.0, event, received, size };
+        self.intake.next_frame();
         for value in unpacked.values() {
             let value = match value {
                 Ok(value) => value,

@@ -67,6 +67,11 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
+    /// The name of the source.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.door.status.name()
+    }
+
     /// Which attempt this is.
     pub(crate) fn attempt(&self) -> Attempt {
         self.attempt
@@ -83,17 +88,33 @@ impl Feed {
         self.door.pulse.beat(self.attempt, tokio::time::Instant::now().into_std());
     }
 
+    /// It was asked, and has nothing new: what it gave is as fresh as if it came now.
+    pub(crate) fn nothing_new(&self) {
+        if self.door.status.has_data() {
+            self.door.pulse.beat(self.attempt, tokio::time::Instant::now().into_std());
+        }
+    }
+
     /// A frame that has just come. Waits for room before the mapping.
     pub(crate) async fn frame(&self, bytes: Bytes) -> Result<(), Error> {
-        self.frame_of(bytes, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
+        self.frame_named(bytes, None).await
+    }
+
+    /// A frame that has just come, of a type that the feed has a name for. Waits for room before the mapping.
+    pub(crate) async fn frame_named(&self, bytes: Bytes, event: Option<Box<str>>) -> Result<(), Error> {
+        self.bring(bytes, event, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
     }
 
     /// A frame that came at `received`, in ms since 1970. Waits for room before the mapping.
     pub(crate) async fn frame_of(&self, bytes: Bytes, received: i64) -> Result<(), Error> {
+        self.bring(bytes, None, received).await
+    }
+
+    async fn bring(&self, bytes: Bytes, event: Option<Box<str>>, received: i64) -> Result<(), Error> {
         self.door.status.received(bytes.len());
         let kib = u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX).min(MAX_WAITING_KIB);
         let room = Arc::clone(&self.door.room).acquire_many_owned(kib).await.map_err(|_| ended())?;
-        let job = Job::Frame { bytes, received, attempt: self.attempt, room };
+        let job = Job::Frame { bytes, event, received, attempt: self.attempt, room };
         self.door.jobs.send(job).await.map_err(|_| ended())
     }
 

@@ -36,7 +36,7 @@ pub struct SourceChange {
 pub struct SourceStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// Its kind: `websocket`, `replay` or `push`.
+    /// Its kind: `websocket`, `sse`, `http_poll`, `exec`, `replay` or `push`.
     pub kind: &'static str,
     /// Whether it delivers.
     pub state: SourceState,
@@ -52,7 +52,7 @@ pub struct SourceStatus {
     pub bytes: u64,
     /// Events put into the log's queue.
     pub events: u64,
-    /// Events dropped because their id had come before.
+    /// Events dropped because their id, or from a feed that is polled their content, had come before.
     pub duplicates: u64,
     /// Frames and inputs for which the mapping gave nothing.
     pub ignored: u64,
@@ -153,6 +153,11 @@ impl Status {
     /// Data came now.
     pub(crate) fn data(&self) {
         self.last_data.store(unix_ms(), Relaxed);
+    }
+
+    /// Whether data ever came.
+    pub(crate) fn has_data(&self) -> bool {
+        self.last_data.load(Relaxed) > 0
     }
 
     /// Keeps the new state, and makes the message that tells it.

@@ -17,12 +17,15 @@ use crate::{
     decode::Decoding,
     dedupe::Dedupe,
     error::Error,
+    exec::Exec,
     intake::Intake,
     mapper::{MAX_WAITING_FRAMES, Mapper, Reading, Reply},
+    poll::Poll,
     pulse::Pulse,
     push::{Inbox, Push},
     replay::Replay,
     source::{Door, Source},
+    sse::Sse,
     status::{SourceChange, SourceStatus, Status},
     supervisor::{Supervisor, Watch},
     websocket::{MAX_WAITING_ANSWERS, WebSocket},
@@ -108,6 +111,7 @@ fn start(
         source: Arc::clone(&config.name),
         mapping: config.mapping,
         dedupe: Mutex::new(Dedupe::new(config.dedupe)),
+        novelty: matches!(config.kind, Kind::HttpPoll(_)).then(Mutex::default),
         events: events.clone(),
         status: Arc::clone(&status),
         pulse: Arc::clone(&pulse),
@@ -121,12 +125,24 @@ fn start(
             let reading = Reading { decode: websocket.decode.clone(), max_frame: websocket.max_frame, reply };
             (Box::new(WebSocket::new(websocket, to_send)), Some(reading), None)
         }
+        Kind::Sse(sse) => {
+            let reading = Reading::of(&sse.decode, sse.max_frame);
+            (Box::new(Sse::new(sse)), Some(reading), None)
+        }
+        Kind::HttpPoll(poll) => {
+            let reading = Reading::of(&poll.decode, poll.max_frame);
+            (Box::new(Poll::new(poll)), Some(reading), None)
+        }
+        Kind::Exec(exec) => {
+            let reading = Reading::of(&exec.decode, exec.max_frame);
+            (Box::new(Exec::new(exec)), Some(reading), None)
+        }
         Kind::Replay(replay) => {
-            let reading = Reading { decode: replay.decode.clone(), max_frame: replay.max_frame, reply: None };
+            let reading = Reading::of(&replay.decode, replay.max_frame);
             (Box::new(Replay::new(replay)), Some(reading), None)
         }
         Kind::Push(push) if is_mapped => {
-            let reading = Reading { decode: Decoding::json(), max_frame: push.max_input, reply: None };
+            let reading = Reading::of(&Decoding::json(), push.max_input);
             (Box::new(Inbox), Some(reading), Some(Push::mapped(jobs, Arc::clone(&intake), &push, stop.clone())))
         }
         Kind::Push(push) => (Box::new(Inbox), None, Some(Push::direct(Arc::clone(&intake), &push, stop.clone()))),

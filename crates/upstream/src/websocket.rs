@@ -1,13 +1,12 @@
 //! A WebSocket feed: one connection after the other, each until it ends.
 //!
 //! This file decides what happens on a connection: what is sent first, that frames are read in order, that the feed's
-//! own pings are answered, and when a silent connection is given up. Connecting is in [`connect`], trust in [`trust`].
+//! own pings are answered, and when a silent connection is given up. Connecting is in [`connect`].
 //!
 //! Reading and writing are two futures of one task, so that a feed that does not read delays no frame, and a full
 //! queue before the mapping delays no ping.
 
 mod connect;
-mod trust;
 
 use std::{
     sync::{

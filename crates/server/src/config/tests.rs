@@ -50,23 +50,25 @@ fn load_in(directory: &Path, name: &str, text: &str) -> Result<Settings, Problem
 fn the_complete_file_lacks_only_what_later_versions_bring() {
     let (directory, text) = complete_file();
     let problems = load_in(directory.path(), "all.toml", &text).unwrap_err();
-    expect![[r"
+    expect![[r#"
         `source.kraken.group`: it is not available in this version; leave it out
-        `source.mine.kind`: `exec` is not available in this version; available are websocket, replay, push
-        `source.pairs.kind`: `http_poll` is not available in this version; available are websocket, replay, push"]]
+        `source.pairs.params`: ["page_url"] is not available in this version; only [] is, or leave it out
+        `source.pairs.allow`: ["https://api.dexscreener.com/"] is not available in this version; only [] is, or leave it out
+        `source.pairs.linger`: it is not available in this version; leave it out
+        `source.pairs.max_instances`: it is not available in this version; leave it out
+        `source.pairs.url`: not a URL: relative URL without a base; write a URL such as "https://api.example.com/v1""#]]
     .assert_eq(&problems.to_string());
 }
 
 #[test]
 fn what_this_version_offers_of_the_complete_file_is_valid() {
     let (directory, text) = complete_file();
-    let blocks =
-        text.split("[[source]]").filter(|block| !block.contains("\"exec\"") && !block.contains("\"http_poll\""));
+    let blocks = text.split("[[source]]").filter(|block| !block.contains("params"));
     let text = blocks.collect::<Vec<_>>().join("[[source]]").replace("group = \"kraken\"", "");
     let settings = load_in(directory.path(), "most.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
     let names: Vec<_> = settings.sources.iter().map(|source| (&*source.name, source.kind.as_str())).collect();
-    assert_eq!(names, [("kraken", "websocket"), ("tape", "replay"), ("in", "push")]);
-    let [kraken, tape, _] = &settings.sources[..] else { panic!("{names:?}") };
+    assert_eq!(names, [("kraken", "websocket"), ("tape", "replay"), ("mine", "exec"), ("in", "push")]);
+    let [kraken, tape, ..] = &settings.sources[..] else { panic!("{names:?}") };
     assert!(kraken.mapping.is_some() && kraken.dedupe == 10_000);
     assert!(matches!(&tape.kind, Kind::Replay(replay) if replay.file == directory.path().join("kraken.jsonl.gz")));
 }
@@ -146,14 +148,14 @@ fn everything_that_is_wrong_is_told_at_once() {
             `auth.allowed_origins[1]`: an origin is `scheme://host[:port]` without a path, or `null`; `a.example/` is not
             `billing.sink`: found "apfy"; did you mean "apify"?
             `admin.listen`: it is not available in this version; leave it out
-            `source[0].url`: `push` has no such key, only websocket has
+            `source[0].url`: `push` has no such key, only websocket and sse and http_poll has
             `source[0].name`: found "a b"; a name has 1 to 64 letters, digits, `-` and `_`
             `source[1].name`: it is missing; needed is a text
             `source[1].kind`: found "websockt"; did you mean "websocket"?
             `source.feed.dedup`: there is no such key; did you mean `dedupe`?
             `source.feed.map`: the program does not compile: line 1, column 9: expected closing brace
             `source.feed.merge`: true is not available in this version; only false is, or leave it out
-            `source.feed.url`: a feed's URL begins with `ws://` or `wss://`, this one with `https:`; write a URL such as "wss://ws.example.com/v1"
+            `source.feed.url`: a URL of this kind begins with `ws://` or `wss://`, this one with `https:`; write a URL such as "wss://ws.example.com/v1"
             `source.feed.send`: found "hello"; it is a list, each a text
             `source.feed.decode`: nothing can follow `json`
             `source.feed.name`: another source has this name; names are unique
@@ -345,4 +347,59 @@ fn the_reference_in_the_documentation_is_the_table_in_the_code() {
         return;
     }
     assert_eq!(reference, made, "run the tests with UPDATE_EXPECT=1");
+}
+
+#[test]
+fn what_each_kind_of_source_needs_is_told() {
+    check(
+        r#"
+        [[source]]
+        name = "a"
+        kind = "sse"
+        url = "wss://feed.example/"
+        headers = { Host = "b" }
+        [[source]]
+        name = "b"
+        kind = "http_poll"
+        url = "https://feed.example/#part"
+        every = "50ms"
+        headers = { "X-Key" = 5 }
+        [[source]]
+        name = "c"
+        kind = "exec"
+        command = []
+        [[source]]
+        name = "d"
+        kind = "websocket"
+        url = "https://feed.example/"
+        subprotocols = ["a, b"]
+        silence = "5s"
+        [[source]]
+        name = "e"
+        kind = "exec"
+    "#,
+        &expect![[r#"
+            `source.a.url`: a URL of this kind begins with `http://` or `https://`, this one with `wss:`; write a URL such as "https://api.example.com/v1"
+            `source.a.headers`: host belongs to the connection: it is set as that needs it
+            `source.b.url`: a feed's URL has no fragment (`#…`); write a URL such as "https://api.example.com/v1"
+            `source.b.headers.X-Key`: it is not a text
+            `source.c.command`: it is empty; write the program and its arguments
+            `source.d.silence`: `websocket` has no such key, only sse has
+            `source.d.url`: a URL of this kind begins with `ws://` or `wss://`, this one with `https:`; write a URL such as "wss://ws.example.com/v1"
+            `source.d.subprotocols[0]`: found "a, b"; a subprotocol has letters, digits and none of ()<>@,;:\"/[]?={}
+            `source.e.command`: it is missing; needed is a list, each a text"#]],
+    );
+}
+
+#[test]
+fn a_program_is_found_from_the_directory_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "[[source]]\nname = \"a\"\nkind = \"exec\"\ncommand = [\"./mine\", \"--live\"]\n\
+                [[source]]\nname = \"b\"\nkind = \"exec\"\ncommand = [\"zcat\"]\n";
+    let settings = load_in(directory.path(), "file.toml", text).unwrap();
+    let [Kind::Exec(mine), Kind::Exec(theirs)] = [&settings.sources[0].kind, &settings.sources[1].kind] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!((&*mine.program, &*mine.arguments), (&*directory.path().join("./mine"), &["--live".to_owned()][..]));
+    assert_eq!((&*theirs.program, &*theirs.directory), (Path::new("zcat"), directory.path()));
 }

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ::config::ValueKind;
 use standpipe_entry::{Network, Origin, Origins};
 
 use super::{
@@ -38,9 +37,6 @@ pub(super) struct FilePath(pub(super) PathBuf);
 
 /// Which web pages may open a socket.
 pub(super) struct AllowedOrigins(pub(super) Origins);
-
-/// Texts by name.
-pub(super) struct Pairs;
 
 impl Setting for String {
     const SHAPE: Shape = Shape::Text;
@@ -182,21 +178,6 @@ impl Setting for AllowedOrigins {
             Some("any") => Some(Self(Origins::Any)),
             Some(_) => wrong_type::<_, Self>(found, reader),
             None => Vec::read(found, reader).map(|origins| Self(Origins::Named(origins))),
-        }
-    }
-}
-
-impl Setting for Pairs {
-    const SHAPE: Shape = Shape::Map;
-
-    fn kind() -> String {
-        "a table of texts".to_owned()
-    }
-
-    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match found.value.kind {
-            ValueKind::Table(_) => Some(Self),
-            _ => wrong_type::<_, Self>(found, reader),
         }
     }
 }

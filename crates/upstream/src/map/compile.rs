@@ -22,7 +22,7 @@ use super::{guard, meter::Metered};
 pub(crate) const MAX_PROGRAM_BYTES: usize = 64 * 1024;
 
 /// What every program may read besides its input, in the order in which a run gives the values.
-pub(crate) const GLOBALS: [&str; 2] = ["$source", "$received"];
+pub(crate) const GLOBALS: [&str; 4] = ["$source", "$conn", "$event", "$received"];
 
 /// The name under which jaq knows the program.
 const MAIN: &str = "standpipe_mapping";
@@ -86,7 +86,7 @@ fn parse(program: &str) -> Result<Term<&str>, MappingError> {
 
 fn not_defined(name: &str, undefined: &Undefined) -> String {
     let Undefined::Filter(arity) = undefined else {
-        let known = if matches!(undefined, Undefined::Var) { GLOBALS.join(" and ") } else { String::new() };
+        let known = if matches!(undefined, Undefined::Var) { GLOBALS.join(", ") } else { String::new() };
         let hint = if known.is_empty() { known } else { format!("; given are {known}") };
         return format!("the {} `{name}` is not defined{hint}", undefined.as_str());
     };

@@ -10,6 +10,9 @@ use expect_test::expect;
 use super::*;
 use crate::value::read;
 
+/// For programs that end, on a machine that may be busy with other things.
+const UNHURRIED: Duration = Duration::from_secs(100);
+
 /// Runs `test` where programs are run.
 fn on_a_mapping_thread<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
@@ -23,8 +26,9 @@ fn mapped(program: &str, frame: &str) -> Vec<String> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
         let source = Arc::from("kraken");
-        let facts = Facts { source: &source, received: 1_618_678_133_123, size: frame.len() };
-        let events = mapping.events(read::value(frame.as_bytes()).unwrap(), &facts);
+        let facts = Facts { source: &source, conn: 1, event: None, received: 1_618_678_133_123, size: frame.len() };
+        let limits = Limits { time: UNHURRIED, ..facts.limits() };
+        let events = mapping.events_within(read::value(frame.as_bytes()).unwrap(), &facts, limits);
         let line = |event: Event| {
             let Event { topic, key, id, ts, n, source: _, data } = event;
             let mut line = topic.to_string();
@@ -54,9 +58,9 @@ fn each_output_is_an_event() {
 }
 
 #[test]
-fn globals_name_the_source_and_the_time_of_arrival() {
-    let program = "{topic: $source, ts: $received, data: [$source, $received]}";
-    assert_eq!(mapped(program, "1"), [r#"kraken ts=1618678133123 ["kraken",1618678133123]"#]);
+fn globals_name_the_source_the_connection_and_the_time_of_arrival() {
+    let program = "{topic: $source, ts: $received, data: [$source, $conn, $event, $received]}";
+    assert_eq!(mapped(program, "1"), [r#"kraken ts=1618678133123 ["kraken",1,null,1618678133123]"#]);
 }
 
 #[test]
@@ -137,10 +141,10 @@ fn an_error_says_where_the_program_is_wrong() {
     expect!["line 1, column 2: no jq begins with this"].assert_eq(&of(".é"));
     expect!["line 2, column 8: `tokem` is not defined; did you mean `token`?"].assert_eq(&of(".a |\n \"é\" | tokem"));
     expect!["line 1, column 1: `token` is not defined with 1 arguments"].assert_eq(&of("token(1)"));
-    expect!["line 1, column 5: the variable `$recieved` is not defined; given are $source and $received"]
+    expect!["line 1, column 5: the variable `$recieved` is not defined; given are $source, $conn, $event, $received"]
         .assert_eq(&of(".a, $recieved"));
     expect!["line 1, column 1: `env` is not available in mappings"].assert_eq(&of("env"));
-    expect!["line 1, column 1: the variable `$ENV` is not defined; given are $source and $received"]
+    expect!["line 1, column 1: the variable `$ENV` is not defined; given are $source, $conn, $event, $received"]
         .assert_eq(&of("$ENV.HOME"));
     expect![[r#"line 1, column 8: expected an operator or the end, found `"a"`"#]]
         .assert_eq(&of(r#"import "a" as a; 1"#));
@@ -163,7 +167,7 @@ fn answers_are_texts_or_json() {
     let mapping = Mapping::compile(r#"select(.event? == "ping") | "pong", {event: "pong", id}"#).unwrap();
     let answers = |frame: &'static str| {
         let source = Arc::from("s");
-        let facts = Facts { source: &source, received: 0, size: frame.len() };
+        let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: frame.len() };
         let answers = mapping.answers(read::value(frame.as_bytes()).unwrap(), &facts);
         answers.into_iter().map(Result::unwrap).collect::<Vec<_>>()
     };

@@ -3,7 +3,7 @@
 //! This file decides how each of the four can fail and says which it was. It resolves names itself and connects to the
 //! addresses that it got, so that what was resolved is what is connected to.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration, time::SystemTime};
 
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
@@ -17,14 +17,13 @@ use tokio_tungstenite::{
         self,
         client::IntoClientRequest as _,
         handshake::client::Request,
-        http::{HeaderMap, HeaderValue, header},
+        http::{HeaderValue, header},
         protocol::WebSocketConfig as Tuning,
     },
 };
 use tokio_util::either::Either;
 
-use super::trust;
-use crate::{config::WebSocketConfig, error::Error};
+use crate::{config::WebSocketConfig, error::Error, headers, trust};
 
 /// A connection, encrypted or not.
 pub(super) type Socket = WebSocketStream<Either<TcpStream, TlsStream<TcpStream>>>;
@@ -46,9 +45,11 @@ pub(super) async fn connect(config: &WebSocketConfig, tls: &mut Option<Arc<Clien
     let addresses = resolve(config, &deadline).await?;
     let stream = dial(&addresses, &deadline).await?;
     let stream = if config.url.is_tls() {
-        let trusted = match tls {
-            Some(trusted) => Arc::clone(trusted),
-            None => Arc::clone(tls.insert(trusted(config.ca_file.clone(), &deadline).await?)),
+        let trusted = if let Some(trusted) = tls {
+            Arc::clone(trusted)
+        } else {
+            let read = trust::trusted(config.ca_file.clone());
+            Arc::clone(tls.insert(deadline.within("reading the certificate authorities", read).await??))
         };
         Either::Right(encrypt(config, trusted, stream, &deadline).await?)
     } else {
@@ -113,12 +114,6 @@ async fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream
     Err(Error::Connect { host: deadline.host.clone(), reason: last })
 }
 
-async fn trusted(ca_file: Option<PathBuf>, deadline: &Deadline) -> Result<Arc<ClientConfig>, Error> {
-    let read = tokio::task::spawn_blocking(move || trust::client_config(ca_file.as_deref()));
-    let read = deadline.within("reading the certificate authorities", read).await?;
-    read.map_err(|e| Error::Internal(format!("reading the certificate authorities failed: {e}")))?
-}
-
 async fn encrypt(
     config: &WebSocketConfig,
     trusted: Arc<ClientConfig>,
@@ -134,13 +129,10 @@ async fn encrypt(
 fn request(config: &WebSocketConfig, deadline: &Deadline) -> Result<Request, Error> {
     let failed = |reason: String| Error::Handshake { host: deadline.host.clone(), reason };
     let mut request = config.url.request_url().into_client_request().map_err(|e| failed(e.to_string()))?;
-    let headers = request.headers_mut();
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("standpipe/", env!("CARGO_PKG_VERSION"))));
-    if let Some(credentials) = config.url.authorization() {
-        // Base64 is always a valid header value.
-        let mut value = HeaderValue::try_from(credentials).map_err(|e| failed(e.to_string()))?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
+    request.headers_mut().extend(config.headers.of_request(&config.url));
+    if !config.subprotocols.is_empty() {
+        let offered = HeaderValue::try_from(config.subprotocols.join(", ")).map_err(|e| failed(e.to_string()))?;
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offered);
     }
     Ok(request)
 }
@@ -159,38 +151,9 @@ fn refused(host: &str, error: tungstenite::Error) -> Error {
     let host = host.to_owned();
     match error {
         tungstenite::Error::Http(response) => {
-            let retry_after = retry_after(response.headers(), SystemTime::now());
+            let retry_after = headers::retry_after(response.headers(), SystemTime::now());
             Error::Status { host, status: response.status().as_u16(), retry_after }
         }
         other => Error::Handshake { host, reason: other.to_string() },
-    }
-}
-
-/// The pause that a `Retry-After` header asks for (RFC 9110 §10.2.3): seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_asked_for_in_seconds_or_as_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let of = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(value))]);
-            retry_after(&headers, now)
-        };
-        assert_eq!(of("120"), Some(Duration::from_secs(120)));
-        assert_eq!(of("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(of("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(of("soon"), None);
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
-    Decoding, Kind, Mapping, SourceConfig, Upstream,
+    Decoding, Endpoint, Family, Headers, Kind, Mapping, SourceConfig, Upstream,
     contract::{self, LIMIT, Rig, Running, numbers},
     error::ErrorKind,
 };
@@ -30,7 +30,9 @@ async fn listen() -> (TcpListener, SocketAddr) {
 
 fn config(url: &str) -> WebSocketConfig {
     WebSocketConfig {
-        url: url.parse().unwrap(),
+        url: Endpoint::parse(url, Family::WebSocket).unwrap(),
+        headers: Headers::default(),
+        subprotocols: Vec::new(),
         send: Vec::new(),
         decode: Decoding::json(),
         reply: None,
@@ -274,7 +276,7 @@ async fn credentials_are_sent_in_a_header_and_told_to_nobody_else() {
     assert!(request.to_ascii_lowercase().contains("authorization: basic bwu6c2vjcmv0\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: {address}\r\n")), "{request}");
     let (kind, message) = fault(&running).await;
-    assert_eq!((kind, message), (ErrorKind::Handshake, format!("{address} answered the handshake with HTTP 401")));
+    assert_eq!((kind, message), (ErrorKind::Handshake, format!("{address} answered with HTTP 401")));
     running.stop().await;
 }
 
@@ -300,13 +302,13 @@ async fn what_failed_while_connecting_is_said() {
     let (_listener, address) = listen().await;
     let (kind, message) = of(WebSocketConfig { connect_timeout: Duration::from_millis(20), ..at(address) }).await;
     assert_eq!(kind, ErrorKind::Timeout);
-    assert_eq!(message, format!("not connected to {address} within 20ms: the handshake took too long"));
+    assert_eq!(message, format!("{address} did not answer within 20ms: the handshake took too long"));
     // The protocol.
     let (listener, address) = listen().await;
     let bad = at(address);
     let (_, (kind, message)) = tokio::join!(answer(&listener, "SSH-2.0-OpenSSH_9.6\r\n\r\n"), of(bad));
     assert_eq!(kind, ErrorKind::Handshake);
-    assert!(message.starts_with(&format!("the WebSocket handshake with {address} failed: ")), "{message}");
+    assert!(message.starts_with(&format!("the handshake with {address} failed: ")), "{message}");
 }
 
 #[tokio::test]

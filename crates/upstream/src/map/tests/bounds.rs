@@ -2,13 +2,14 @@
 
 use super::*;
 
-/// How a run of `program` ends, with the bounds that a frame of this size has.
+/// How a run of `program` ends, with the bounds that a frame of this size has, but for the time.
 fn end(program: &str, frame: &str) -> Result<(), RunError> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
         let source = Arc::from("s");
-        let facts = Facts { source: &source, received: 0, size: frame.len() };
-        mapping.run(read::value(frame.as_bytes()).unwrap(), &facts, facts.limits(), drop)
+        let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: frame.len() };
+        let limits = Limits { time: UNHURRIED, ..facts.limits() };
+        mapping.run(read::value(frame.as_bytes()).unwrap(), &facts, limits, drop)
     })
 }
 

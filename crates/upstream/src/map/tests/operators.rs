@@ -35,7 +35,7 @@ fn plain(program: &str, input: &str) -> Outputs {
 fn counted(program: &str, input: &str) -> Outputs {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     let source = Arc::from("s");
-    let facts = Facts { source: &source, received: 0, size: 0 };
+    let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: 0 };
     let mut outputs = Vec::new();
     let input = read::value(input.as_bytes()).unwrap();
     match mapping.run(input, &facts, facts.limits(), |output| outputs.push(Ok(output.to_string()))) {

@@ -1,9 +1,12 @@
-//! Whom a `wss` connection trusts.
+//! Whom an encrypted connection to a feed trusts.
 //!
 //! The certificate authorities of the machine; Mozilla's, as compiled in, where the machine has none; or, if the
 //! configuration names a file, those in it and no others. Names and dates of certificates are always checked.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -12,8 +15,14 @@ use rustls::{
 
 use crate::error::Error;
 
-/// Reads the authorities and makes a TLS configuration of them. Reads files: not for a worker thread.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+/// Reads the authorities, `ca_file` or the public ones, and makes a TLS configuration of them.
+pub(crate) async fn trusted(ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, Error> {
+    let read = tokio::task::spawn_blocking(move || client_config(ca_file.as_deref())).await;
+    read.map_err(|e| Error::Internal(format!("reading the certificate authorities failed: {e}")))?
+}
+
+/// Reads files: not for a worker thread.
+fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
     let roots = match ca_file {
         Some(path) => named(path)?,
         None => public(),
