@@ -3,6 +3,7 @@
 
 mod browser;
 mod plans;
+mod renew;
 
 use std::{fs, time::Duration};
 

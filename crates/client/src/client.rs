@@ -5,13 +5,14 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use standpipe_protocol::{After, Command, Subscribe, Unsubscribe, Verdict};
+use standpipe_protocol::{After, Command, Subscribe, Unsubscribe, Verdict, command::Secret};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     Config, Connector, Dial, Error, Incoming, Reconnect, Request, Session, Update, Welcome,
     connect::connect,
-    message::{Answer, Resume as Secret},
+    message::{Answer, Resume as Proof},
+    renew::{Renew, Renewal, is_sendable},
     resume::{Handing, Resume, UrlBegins, UrlSelects},
     retry::Backoff,
     update::Connected,
@@ -29,11 +30,15 @@ pub struct Client<D: Dial = Connector> {
     backoff: Backoff,
     state: State<D::Io>,
     /// The secret of the last connection, which proves to the next one what was received.
-    secret: Option<Secret>,
+    secret: Option<Proof>,
+    /// Where credentials come from, if not from the request alone.
+    renewal: Option<Renewal>,
     connections: u64,
 }
 
-type Opening<S> = Pin<Box<dyn Future<Output = Result<(Session<S>, Welcome), Error>> + Send>>;
+/// The credential that it was attempted with, and what came of it.
+type Opened<S> = (Option<Secret>, Result<(Session<S>, Welcome), Error>);
+type Opening<S> = Pin<Box<dyn Future<Output = Opened<S>> + Send>>;
 
 /// ```text
 /// Waiting ─▶ Opening ─▶ Open
@@ -45,6 +50,12 @@ enum State<S> {
     Opening(Opening<S>),
     Open(Box<Session<S>>),
     Ended,
+}
+
+/// What an open connection waits for.
+enum News {
+    Message(Result<Incoming, Error>),
+    Token(Result<Secret, Error>),
 }
 
 impl Client<Connector> {
@@ -64,8 +75,7 @@ impl<D: Dial> Client<D> {
     /// # Errors
     /// [`Error::Token`].
     pub fn over(dial: D, request: Request, config: Config) -> Result<Self, Error> {
-        let is_sendable = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if request.token.as_ref().is_some_and(|token| !is_sendable(&token.0)) {
+        if request.token.as_ref().is_some_and(|token| !is_sendable(token)) {
             return Err(Error::Token);
         }
         let selects = match (request.selects(), request.conflates()) {
@@ -80,10 +90,19 @@ impl<D: Dial> Client<D> {
             backoff: Backoff::new(config.retry),
             state: State::Waiting(Instant::now()),
             secret: None,
+            renewal: None,
             connections: 0,
             request,
             config,
         })
+    }
+
+    /// The same, with credentials from `source`: the first, if the request has none, and a new one before each ends. It is
+    /// renewed on the open connection; if the server says first that it has ended, the next connection begins with a new one.
+    #[must_use]
+    pub fn renewing(mut self, source: impl Renew) -> Self {
+        self.renewal = Some(Renewal::new(source, self.config.timing.renew));
+        self
     }
 
     /// What happens next; `None` when nothing more will. An error is the last thing that happens.
@@ -98,20 +117,33 @@ impl<D: Dial> Client<D> {
                     self.state = State::Opening(self.open());
                     continue;
                 }
-                State::Opening(opening) => match opening.await {
-                    Ok((session, welcome)) => match self.opened(session, welcome) {
+                State::Opening(opening) => {
+                    let (token, opened) = opening.await;
+                    self.request.token = token;
+                    match opened.and_then(|(session, welcome)| self.opened(session, welcome)) {
                         Ok(update) => return Some(Ok(update)),
                         Err(error) => error,
-                    },
-                    Err(error) => error,
-                },
-                State::Open(session) => match session.receive().await {
-                    Ok(incoming) => match self.follow(incoming) {
+                    }
+                }
+                State::Open(session) => {
+                    let news = match &mut self.renewal {
+                        None => News::Message(session.receive().await),
+                        Some(renewal) => tokio::select! {
+                            biased; // However much comes, a credential is renewed in time.
+                            token = renewal.next() => News::Token(token),
+                            incoming = session.receive() => News::Message(incoming),
+                        },
+                    };
+                    let update = match news {
+                        News::Message(Ok(incoming)) => self.follow(incoming),
+                        News::Token(token) => self.renewed(token),
+                        News::Message(Err(error)) => return Some(self.lost(error)),
+                    };
+                    match update {
                         Some(update) => return Some(Ok(update)),
                         None => continue,
-                    },
-                    Err(error) => error,
-                },
+                    }
+                }
             };
             return Some(self.lost(ended));
         }
@@ -174,7 +206,38 @@ impl<D: Dial> Client<D> {
     fn open(&self) -> Opening<D::Io> {
         let url = self.request.url(self.resume.url_after(), self.secret.as_ref().map(|secret| secret.0.as_str()));
         let (dial, token, config) = (Arc::clone(&self.dial), self.request.token.clone(), self.config.clone());
-        Box::pin(async move { connect(&*dial, &url, token.as_ref(), &config).await })
+        let asking = if token.is_none() { self.renewal.as_ref().map(Renewal::ask) } else { None };
+        Box::pin(async move {
+            let token = match asking {
+                None => token,
+                Some(asking) => match asking.await {
+                    Ok(token) => Some(token),
+                    Err(error) => return (None, Err(error)),
+                },
+            };
+            let opened = connect(&*dial, &url, token.as_ref(), &config).await;
+            (token, opened)
+        })
+    }
+
+    /// There is a new credential, or there is none.
+    fn renewed(&mut self, token: Result<Secret, Error>) -> Option<Update> {
+        let sent = token.and_then(|token| {
+            self.request.token = Some(token.clone());
+            let id = self.resume.next_id();
+            self.send(&Command::Refresh { id: Some(id.clone()), access_token: token }).map(|()| id)
+        });
+        let renewal = self.renewal.as_mut()?;
+        match sent {
+            Ok(id) => {
+                renewal.sent(id);
+                None
+            }
+            Err(why) => {
+                renewal.failed(Instant::now());
+                Some(Update::Unrenewed { why })
+            }
+        }
     }
 
     fn opened(&mut self, mut session: Session<D::Io>, welcome: Welcome) -> Result<Update, Error> {
@@ -183,6 +246,9 @@ impl<D: Dial> Client<D> {
             session.send(&Command::Subscribe(command))?;
         }
         self.state = State::Open(Box::new(session));
+        if let Some(renewal) = &mut self.renewal {
+            renewal.expires(welcome.expires, Instant::now());
+        }
         self.secret = Some(welcome.resume.clone()).filter(|secret| !secret.0.is_empty());
         let before = self.connections;
         self.connections += 1;
@@ -217,6 +283,12 @@ impl<D: Dial> Client<D> {
                 Update::Subscribed(boundary)
             }
             Incoming::Unsubscribed(boundary) => Update::Unsubscribed(boundary),
+            Incoming::Refreshed(refreshed) => {
+                if let Some(renewal) = &mut self.renewal {
+                    renewal.expires(refreshed.expires, Instant::now());
+                }
+                Update::Refreshed(refreshed)
+            }
             Incoming::Replay(replay) => {
                 self.resume.replay();
                 Update::Replay(replay)
@@ -228,6 +300,9 @@ impl<D: Dial> Client<D> {
             Incoming::Refused(refusal) => {
                 if let Some(id) = &refusal.id {
                     self.resume.refused(id);
+                    if let Some(renewal) = self.renewal.as_mut().filter(|renewal| renewal.is_sent_by(id)) {
+                        renewal.failed(Instant::now());
+                    }
                 }
                 Update::Refused(refusal)
             }
@@ -249,10 +324,19 @@ impl<D: Dial> Client<D> {
         {
             self.resume.told(cursor);
         }
+        let mut verdict = error.verdict();
+        if let Some(renewal) = &mut self.renewal {
+            renewal.lost();
+            if error.is_about_an_expired_token() {
+                // The next attempt begins with another one.
+                self.request.token = None;
+                verdict = Verdict::Renew;
+            }
+        }
         let random = getrandom::u64().unwrap_or(u64::MAX);
         let verdict = match self.config.reconnect {
-            Reconnect::Always => error.verdict(),
-            Reconnect::OnceConnected if self.connections > 0 => error.verdict(),
+            Reconnect::Always => verdict,
+            Reconnect::OnceConnected if self.connections > 0 => verdict,
             Reconnect::OnceConnected | Reconnect::Never => Verdict::Never,
         };
         let Some(retry_in) = self.backoff.wait(verdict, error.retry_after(), random) else {

@@ -28,6 +28,8 @@ pub struct Timing {
     pub write: Duration,
     /// For the other half of the close handshake.
     pub close: Duration,
+    /// For a new credential.
+    pub renew: Duration,
     /// What a server's silence may exceed two heartbeat intervals by.
     pub slack: Duration,
 }
@@ -61,6 +63,7 @@ impl Config {
             handshake: Duration::from_secs(10),
             write: Duration::from_secs(10),
             close: Duration::from_secs(3),
+            renew: Duration::from_secs(30),
             slack: Duration::from_secs(5),
         },
         retry: Retry { base: Duration::from_millis(500), cap: Duration::from_secs(20) },

@@ -5,7 +5,10 @@ use std::{error::Error as _, fmt, io, path::PathBuf, time::Duration};
 use standpipe_protocol::Verdict;
 use tokio_tungstenite::tungstenite;
 
-use crate::{AddressError, Goodbye, Refusal, message::Unreadable};
+use crate::{AddressError, Goodbye, Refusal, message::Unreadable, renew::RenewError};
+
+/// The code of a refusal that another token would mend.
+const TOKEN_EXPIRED: &str = "TOKEN_EXPIRED";
 
 /// What keeps a client from its server, grouped by whose fault it is.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum Error {
     /// The token cannot be sent.
     #[error("the token holds a character that no HTTP header may hold; a token is one line of visible ASCII")]
     Token,
+    /// There is no new token.
+    #[error("cannot get a new token: {0}")]
+    Renewal(RenewError),
     /// The extra certificates cannot be used.
     #[error("cannot use the certificates in {path}: {reason}", path = path.display())]
     ExtraCa {
@@ -107,6 +113,7 @@ impl Error {
         match self {
             Self::Address(_) | Self::Token | Self::ExtraCa { .. } | Self::Foreign(_) => Verdict::Never,
             Self::Backlog
+            | Self::Renewal(_)
             | Self::Unreachable { .. }
             | Self::Tls { .. }
             | Self::Timeout { .. }
@@ -114,6 +121,15 @@ impl Error {
             | Self::Lost(_) => Verdict::Backoff,
             Self::Refused(refused) => refused.verdict(),
             Self::Closed(closed) => closed.verdict(),
+        }
+    }
+
+    /// Whether it is the end of the token, and nothing else.
+    pub(crate) fn is_about_an_expired_token(&self) -> bool {
+        match self {
+            Self::Refused(refused) => refused.refusal.as_ref().is_some_and(|refusal| refusal.code == TOKEN_EXPIRED),
+            Self::Closed(closed) => closed.verdict() == Verdict::Renew,
+            _ => false,
         }
     }
 

@@ -24,6 +24,7 @@
 //! - [`error`] – why a connection is not there, and what the client does about it; [`retry`] – when;
 //! - [`dial`] – TCP and TLS; `handshake` – the HTTP upgrade; [`session`] – one connection; [`connect`] – the three in a row;
 //! - [`resume`] – the cursor rule, pure; `wanted` and `seen` belong to it;
+//! - [`renew`] – new credentials, before the old ones end;
 //! - [`client`] – the loop over connections, with [`Update`]s for the application.
 //!
 //! No task is spawned and no queue is kept between the socket and the application: the client reads when
@@ -39,6 +40,7 @@ pub mod dial;
 pub mod error;
 mod handshake;
 pub mod message;
+pub mod renew;
 pub mod request;
 pub mod resume;
 pub mod retry;
@@ -54,6 +56,7 @@ pub use config::{Config, Reconnect, Retry, Timing};
 pub use dial::{Connector, Dial};
 pub use error::{Closed, Error, Refused};
 pub use message::{Event, Gap, Goodbye, Incoming, Refusal, Source, Welcome};
+pub use renew::{Renew, RenewError};
 pub use request::{Condition, Request, Selection};
 pub use session::Session;
 pub use update::Update;

@@ -20,6 +20,8 @@ pub enum Incoming {
     Subscribed(Boundary),
     /// The same, after an `unsubscribe`.
     Unsubscribed(Boundary),
+    /// The answer to `refresh`: another credential counts.
+    Refreshed(Refreshed),
     /// An event.
     Event(Event),
     /// The latest event of a key, as of the `seq` of the [`SnapshotEnd`] that follows.
@@ -82,6 +84,9 @@ pub struct Welcome {
     pub head: u64,
     /// Silence for much longer than this means that the connection is dead.
     pub heartbeat_interval_ms: u64,
+    /// When the credential ends, in milliseconds since 1970-01-01 UTC, if it does.
+    #[serde(default)]
+    pub expires: Option<u64>,
 }
 
 /// The secret in `welcome`, which no log may show.
@@ -99,6 +104,25 @@ pub struct Boundary {
     #[serde(default)]
     pub topics: Vec<String>,
     /// Events with a greater `seq` are selected by the new set.
+    pub seq: u64,
+}
+
+/// See [`Incoming::Refreshed`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refreshed {
+    /// The id of the command, if it had one.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// When the new credential ends, in milliseconds since 1970-01-01 UTC, if it does.
+    #[serde(default)]
+    pub expires: Option<u64>,
+    /// All current patterns of the connection.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// Those that ended, or of which only a part goes on, because the new credential does not allow them.
+    #[serde(default)]
+    pub ended: Vec<String>,
+    /// Events with a greater `seq` are selected by what the new one allows.
     pub seq: u64,
 }
 
@@ -294,6 +318,7 @@ fn read(text: &Utf8Bytes) -> serde_json::Result<Incoming> {
         "welcome" => Incoming::Welcome(serde_json::from_str(text)?),
         "subscribed" => Incoming::Subscribed(serde_json::from_str(text)?),
         "unsubscribed" => Incoming::Unsubscribed(serde_json::from_str(text)?),
+        "refreshed" => Incoming::Refreshed(serde_json::from_str(text)?),
         "snapshot_end" => Incoming::SnapshotEnd(serde_json::from_str(text)?),
         "replay" => Incoming::Replay(serde_json::from_str(text)?),
         "replayed" => Incoming::Replayed(serde_json::from_str(text)?),

@@ -6,7 +6,7 @@ use standpipe_protocol::{After, Cursor};
 
 use crate::{
     Error, Event, Gap, Refusal, Source, Welcome,
-    message::{Boundary, Replay, SnapshotEnd},
+    message::{Boundary, Refreshed, Replay, SnapshotEnd},
 };
 
 /// One piece of news.
@@ -36,6 +36,13 @@ pub enum Update {
     Subscribed(Boundary),
     /// A subscription ended.
     Unsubscribed(Boundary),
+    /// The connection goes on with a new credential.
+    Refreshed(Refreshed),
+    /// There is no new credential yet. It is tried again; the old one counts until it ends.
+    Unrenewed {
+        /// Why.
+        why: Error,
+    },
     /// Until [`Replayed`](Self::Replayed), older events of one subscription come.
     Replay(Replay),
     /// Events are new again.

@@ -5,6 +5,7 @@
 mod commands;
 mod pace;
 mod refuse;
+mod renew;
 mod resume;
 mod support;
 mod tls;

@@ -116,11 +116,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 
     pub async fn welcome_to(&mut self, epoch: &str, head: u64) {
+        self.welcome_with(epoch, head, "").await;
+    }
+
+    /// `welcome`, with more `fields`, each with a comma behind it.
+    async fn welcome_with(&mut self, epoch: &str, head: u64, fields: &str) {
         self.say(format!(
-            r#"{{"op":"welcome","protocol":1,"connection":"c0000000000000001","resume":"s3cret","epoch":"{epoch}",
+            r#"{{"op":"welcome","protocol":1,"connection":"c0000000000000001","resume":"s3cret","epoch":"{epoch}",{fields}
                 "head":{head},"confirm":"pong","overflow":"disconnect","heartbeat_interval_ms":15000,"limits":{{}}}}"#
         ))
         .await;
+    }
+
+    /// `begin`, to a client whose credential ends then, in milliseconds since 1970.
+    pub async fn begin_until(&mut self, expires: u64) {
+        self.welcome_with(EPOCH, 1, &format!(r#""expires":{expires},"#)).await;
+        self.subscribed(None, 1).await;
     }
 
     /// `welcome`, and `subscribed` to what the URL says.
@@ -187,6 +198,8 @@ fn told(update: &Update) -> Option<String> {
         Update::Gap(gap) => format!("gap {:?}-{:?}: {}", gap.from, gap.to, gap.reason),
         Update::Source(source) => format!("{} {}", source.source, source.state),
         Update::Refused(refusal) => format!("refused: {refusal}"),
+        Update::Refreshed(_) => "refreshed".into(),
+        Update::Unrenewed { why } => format!("unrenewed: {why}"),
         Update::Replay(_) => "[".into(),
         Update::Replayed { .. } => "]".into(),
         _ => return None,

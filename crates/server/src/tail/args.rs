@@ -39,6 +39,9 @@ pub struct Tail {
     /// The credential, sent as `Authorization: Bearer`. Better given in the environment, as `STANDPIPE_TOKEN`
     #[arg(long, value_name = "TOKEN", value_parser = |text: &str| Ok::<_, String>(Secret(text.to_owned())))]
     pub token: Option<Secret>,
+    /// A shell command that prints the credential: run when there is none yet, and again before each one ends
+    #[arg(long, value_name = "COMMAND", value_parser = |text: &str| Ok::<_, String>(Secret(text.to_owned())))]
+    pub token_command: Option<Secret>,
     /// Trust the certificates in this PEM file besides those of the system
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,

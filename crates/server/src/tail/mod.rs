@@ -8,6 +8,7 @@ mod notes;
 mod style;
 mod text;
 mod time;
+mod token;
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
@@ -37,6 +38,10 @@ pub async fn run(args: Tail) -> anyhow::Result<ExitCode> {
     let request = args.request();
     let address = redacted(&request.url(None, None));
     let client = Client::new(request, args.config()).map_err(|error| anyhow!("cannot follow {address}: {error}"))?;
+    let client = match args.token_command.clone() {
+        Some(command) => client.renewing(move || token::of_command(command.0.clone())),
+        None => client,
+    };
     let printer = Printer {
         out: &mut io::BufWriter::with_capacity(BUFFER, io::stdout().lock()),
         notes: &mut io::stderr(),

@@ -19,6 +19,7 @@ pub(super) fn about(update: &Update, address: &str) -> Option<String> {
             let (day, clock) = utc(since);
             format!("source {source} is {state} since {day} {clock} UTC")
         }
+        Update::Unrenewed { why } => format!("the token is not renewed: {why}"),
         Update::Refused(refusal) => format!("the server refused a request: {refusal}"),
         _ => return None,
     };
@@ -31,7 +32,9 @@ pub(super) fn reason(error: &Error) -> String {
         Error::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
             "; is the server running, and on that port? `standpipe demo` starts one"
         }
-        Error::Refused(refused) if refused.status == 401 => "; pass a token by --token or in STANDPIPE_TOKEN",
+        Error::Refused(refused) if refused.status == 401 => {
+            "; pass a token by --token or --token-command, or in STANDPIPE_TOKEN"
+        }
         Error::Refused(refused) if refused.status == 404 => "; a Standpipe server answers at the path /ws",
         Error::Tls { .. } => "; --ca FILE names a certificate authority to trust, ws:// does without TLS",
         _ => "",
