@@ -65,7 +65,10 @@ async fn of_dexscreeners_answers_each_change_of_a_pair_comes_once() {
         kind = "http_poll"
         url = "http://127.0.0.1:{port}/latest/dex/search?q=x"
         every = "100ms"
-        map = '.pairs[] | {{topic: "pairs.\(.chainId | token)", key: .pairAddress, data: .}}'
+        map = '''
+          if .pairs then .pairs elif .raw then .raw.pairs else [.[].pairs[]] end
+          | .[] | {{topic: "pairs.\(.chainId | token)", key: .pairAddress, data: .}}
+        '''
         "#
     );
     let server = Server::start(&config).await;

@@ -9,11 +9,19 @@ import gzip
 import json
 import sys
 
+
+def pairs(answer):
+    """The feed has changed its form twice: bare, one answer for each exchange, wrapped."""
+    if "pairs" in answer or "raw" in answer:
+        return answer.get("raw", answer)["pairs"]
+    return [pair for exchange in answer.values() for pair in exchange["pairs"]]
+
+
 before = {}
 with gzip.open(sys.argv[1], "rt") as lines:
     for line in lines:
         now = {}
-        for pair in json.loads(json.loads(line)["data"])["pairs"]:
+        for pair in pairs(json.loads(json.loads(line)["data"])):
             address = pair["pairAddress"]
             seen = (pair["chainId"], address)
             if now.get(seen, before.get(seen)) != pair:

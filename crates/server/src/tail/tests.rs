@@ -283,7 +283,7 @@ async fn a_refusal_says_what_would_be_right() {
         stream.write_all(answer.as_bytes()).await.unwrap();
     });
     let expected = "cannot follow ws://h/ws: the server refused the connection with HTTP 401, UNAUTHORIZED: the token is \
-                    missing; pass a token by --token or in STANDPIPE_TOKEN";
+                    missing; pass a token by --token or --token-command, or in STANDPIPE_TOKEN";
     assert_eq!(ended.result.unwrap_err().to_string(), expected);
 }
 
