@@ -198,6 +198,7 @@ async fn ledger(
         cap: None,
         unbilled: Unbilled::Hold,
         max_unsettled: u64::MAX,
+        max_owed: None,
     };
     let sink = ApifySink::new(api(platform, TOKEN), quick());
     Ledger::start(config, sink, &Counts::new(), tasks, end.clone()).await.unwrap()

@@ -179,7 +179,7 @@ impl Bill {
             return Ok(Some(class));
         }
         self.rest();
-        let is_full = self.account.unsettled() >= self.account.max_unsettled;
+        let is_full = self.account.unsettled() >= self.account.max_unsettled || self.owes_too_much();
         match self.gate.pass(class, RESERVED, is_full) {
             Pass::Billed => Ok(Some(class)),
             Pass::Unbilled => Ok(None),
@@ -257,8 +257,17 @@ impl Bill {
     /// How many of those that were billed are neither charged nor given up. Of what several connections owe together, what
     /// was confirmed first counts as settled first.
     pub fn unsettled(&mut self) -> u64 {
-        self.lots.retain(|lot| self.account.settled(lot.class) < lot.settled_at);
+        self.forget_settled();
         self.lots.iter().map(|lot| lot.count).sum()
+    }
+
+    fn owes_too_much(&mut self) -> bool {
+        self.forget_settled();
+        self.gate.is_too_much(self.lots.iter().map(|lot| (lot.class, lot.count)))
+    }
+
+    fn forget_settled(&mut self) {
+        self.lots.retain(|lot| self.account.settled(lot.class) < lot.settled_at);
     }
 
     /// Who pays is about to go, and cannot be charged any more then: what is owed is charged as soon as it can be. Whether

@@ -51,8 +51,10 @@ pub(crate) enum Pass {
 #[derive(Debug)]
 pub(crate) struct Gate {
     unbilled: Unbilled,
-    /// The price of each class. Only asked where there is a cap, and then all are known.
+    /// The price of each class; nothing where it is not known, which it always is where there is a cap.
     prices: Vec<Usd>,
+    /// What one connection may owe.
+    max_owed: Option<Usd>,
     is_capped: bool,
     stalled: AtomicBool,
     /// A bit for each class that is not charged any more.
@@ -73,11 +75,12 @@ struct Money {
 pub(crate) struct Ticket(u64);
 
 impl Gate {
-    pub(crate) fn new(prices: Vec<Usd>, budget: Option<Budget>, unbilled: Unbilled) -> Self {
+    pub(crate) fn new(prices: Vec<Usd>, budget: Option<Budget>, unbilled: Unbilled, max_owed: Option<Usd>) -> Self {
         let money = Money { budget, waiting: BTreeMap::new(), tickets: 0 };
         Self {
             unbilled,
             prices,
+            max_owed,
             is_capped: money.budget.is_some(),
             stalled: AtomicBool::new(false),
             denied: AtomicU32::new(0),
@@ -180,6 +183,12 @@ impl Gate {
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.money().waiting.len()
+    }
+
+    /// Whether somebody who owes so many of each class owes as much as one may.
+    pub(crate) fn is_too_much(&self, owed: impl Iterator<Item = (Class, u64)>) -> bool {
+        let owed = || owed.fold(Usd::ZERO, |sum, (class, count)| sum + self.price(class).times(count));
+        self.max_owed.is_some_and(|max| owed() >= max)
     }
 
     fn price(&self, class: Class) -> Usd {

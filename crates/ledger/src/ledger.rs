@@ -33,6 +33,8 @@ pub struct Config {
     pub unbilled: Unbilled,
     /// How many deliveries one payer may have confirmed that are not settled; beyond it, delivery waits.
     pub max_unsettled: u64,
+    /// What one connection may have confirmed and not settled; beyond it, delivery waits. What has no price is not bounded.
+    pub max_owed: Option<Usd>,
 }
 
 /// The most that a run may cost.
@@ -135,7 +137,7 @@ impl Ledger {
         cancel: CancellationToken,
     ) -> Result<Self, StartError> {
         let random = getrandom::u64().map_err(|_| StartError::NoRandomness)?;
-        let Config { run, journal, tariff, cap, unbilled, max_unsettled } = config;
+        let Config { run, journal, tariff, cap, unbilled, max_unsettled, max_owed } = config;
         if let Some(unknown) = tariff.names().iter().find(|priced| cap.is_some() && priced.price.is_none()) {
             return Err(StartError::UnknownPrice(unknown.name.clone()));
         }
@@ -156,7 +158,7 @@ impl Ledger {
             Budget::new(cap.amount, spent.fold(cap.spent_otherwise, |sum, spent| sum + spent))
         });
         let shared = Arc::new(Shared {
-            gate: Arc::new(Gate::new(prices, budget, unbilled)),
+            gate: Arc::new(Gate::new(prices, budget, unbilled, max_owed)),
             run: Arc::new(Account::new(Payer::Run, tariff.names().len(), max_unsettled)),
             tariff,
             max_unsettled,

@@ -90,6 +90,7 @@ impl Billing {
             cap,
             unbilled: settings.unbilled,
             max_unsettled: settings.max_unsettled,
+            max_owed: settings.max_owed,
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let ledger = Ledger::start(config, sink, &counts, &tasks, stop.clone()).await.context("begin to bill")?;

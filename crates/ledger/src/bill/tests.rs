@@ -16,7 +16,7 @@ fn account() -> Arc<Account> {
 
 fn gate(cap: Option<&str>, unbilled: Unbilled) -> Arc<Gate> {
     let budget = cap.map(|cap| Budget::new(usd(cap), Usd::ZERO));
-    Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled))
+    Arc::new(Gate::new(vec![usd("0.3"), usd("0.1")], budget, unbilled, None))
 }
 
 /// Each frame stands at a place of its own.
@@ -128,6 +128,23 @@ fn no_account_has_more_unsettled_than_it_may() {
     assert_eq!(admit(&mut bill, Some(DEAR)), Err(Unpaid::Wait(Pause::Billing)));
     account.settle(DEAR, 3);
     assert_eq!(admit(&mut bill, Some(DEAR)), Ok(()));
+}
+
+#[test]
+fn no_connection_owes_more_than_it_may() {
+    let (account, prices) = (account(), vec![usd("0.3"), usd("0.1")]);
+    let gate = Arc::new(Gate::new(prices, None, Unbilled::Hold, Some(usd("0.5"))));
+    let (mut one, mut other) = (bill(&account, &gate), bill(&account, &gate));
+    take(&mut one, Some(CHEAP), 2);
+    prove(&mut one, 2);
+    take(&mut one, Some(DEAR), 1);
+    assert_eq!(admit(&mut one, Some(CHEAP)), Ok(()), "what is not proven is not owed");
+    prove(&mut one, 3);
+    assert_eq!(admit(&mut one, Some(CHEAP)), Err(Unpaid::Wait(Pause::Billing)));
+    assert_eq!(admit(&mut one, None), Ok(()));
+    assert_eq!(admit(&mut other, Some(DEAR)), Ok(()), "others owe for themselves");
+    account.settle(CHEAP, 2);
+    assert_eq!(admit(&mut one, Some(CHEAP)), Ok(()));
 }
 
 #[test]

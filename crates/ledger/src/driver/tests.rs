@@ -63,6 +63,7 @@ impl World {
             cap: cap.map(|cap| Cap { amount: cap.parse().unwrap(), spent_otherwise: crate::Usd::ZERO }),
             unbilled: Unbilled::Hold,
             max_unsettled: 10_000,
+            max_owed: None,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Billing {
     pub unbilled: Unbilled,
     /// How many may be confirmed and not settled.
     pub max_unsettled: u64,
+    /// What one connection may owe.
+    pub max_owed: Option<Usd>,
 }
 
 /// Where charges go.
@@ -95,6 +97,7 @@ impl Billing {
             cap: keys.cap.map(|Amount(cap)| cap),
             unbilled: keys.unbilled,
             max_unsettled: keys.max_unsettled.get() as u64,
+            max_owed: keys.max_owed.0.map(|Amount(amount)| amount),
         })
     }
 }

@@ -139,6 +139,7 @@ const THEMES: &[Theme] = &[
             Limit(Of("client", "max_queue_age"), "`disconnect`: closed.", SLOW),
             Limit(Of("client", "max_unconfirmed_bytes"), "Events wait until the client has proven more.", Nothing),
             Limit(Of("client", "max_unconfirmed_frames"), "The same.", Nothing),
+            Limit(Of("billing", "max_owed"), "Events that cost money wait until some of it is settled.", Nothing),
             Limit(Of("billing", "max_unsettled"), "Events that cost money wait until some of it is settled.", Nothing),
             Limit(Of("log", "max_events"), FORGOTTEN, Gap(GapReason::HistoryExpired)),
             Limit(Of("log", "max_bytes"), FORGOTTEN, Gap(GapReason::HistoryExpired)),

@@ -206,6 +206,7 @@ section! {
         cap: Option<Amount>, "The most that the run may cost in all. Needs `prices`; the platform's own limit counts as well.";
         unbilled: Unbilled = "hold", "What happens to deliveries while they cannot be billed: `hold` keeps them in the log, `give` delivers them for nothing.";
         max_unsettled: NonZeroUsize = 1_000_000, "Deliveries that may be confirmed and not settled; beyond it, delivery waits.";
+        max_owed: OrNone<Amount> = "1.00", "What one connection may have confirmed that is not settled, in money; beyond it, its delivery waits. What has no known price is not bounded.";
         payer: Payer = "auto", "With `sink = \"apify\"`, who pays: the `run`'s owner, or each client's `caller`, named by `X-Actor-Request-ID`. `auto`: as the platform says that the run is used.";
         anonymous: Anonymous = "refuse", "Where callers pay, what becomes of a client that the platform has not named: `refuse`, or `give` it all for nothing.";
         key_life: Duration = "3m", "How long the platform remembers the key of a charge. Not to be changed for the platform itself.";
