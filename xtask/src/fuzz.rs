@@ -19,7 +19,7 @@ use crate::{
     workspace::Workspace,
 };
 
-const TARGETS: [&str; 5] = ["index", "parsers", "patterns", "commands", "decoding"];
+const TARGETS: [&str; 6] = ["index", "parsers", "patterns", "commands", "decoding", "tokens"];
 
 /// How long each target is run within the test command.
 const SHORT: u32 = 4;
