@@ -106,7 +106,6 @@ async fn client(config: &HttpConfig) -> Result<Client, Error> {
         .tls_backend_preconfigured(tls.as_ref().clone())
         .http1_only()
         .no_proxy()
-        .connect_timeout(config.timeout)
         // What is attempted again, and when, is the supervisor's to decide.
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(1)

@@ -177,15 +177,15 @@ async fn who_answers_with_an_error_is_down_and_asked_again_later() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_given_up() {
-    let brief = |address| HttpConfig { timeout: Duration::from_millis(200), ..at(address) };
+    let within = |millis, address| HttpConfig { timeout: Duration::from_millis(millis), ..at(address) };
     let server = serve(|_| Reply { bytes: Vec::new(), then: Then::Silence }).await;
-    let running = Running::start(numbers(polled(brief(server.address))), 10);
+    let running = Running::start(numbers(polled(within(100, server.address))), 10);
     let (kind, message) = fault(&running).await;
     assert!(kind == ErrorKind::Timeout && message.contains("the answer took too long"), "{message}");
     running.stop().await;
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1";
     let server = serve(move |_| Reply { bytes: head.into(), then: Then::Silence }).await;
-    let running = Running::start(numbers(polled(brief(server.address))), 10);
+    let running = Running::start(numbers(polled(within(2000, server.address))), 10);
     let (kind, message) = fault(&running).await;
     assert!(kind == ErrorKind::Timeout && message.contains("the body of the answer took too long"), "{message}");
     running.stop().await;
