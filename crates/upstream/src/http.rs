@@ -109,6 +109,8 @@ async fn client(config: &HttpConfig) -> Result<Client, Error> {
         // What is attempted again, and when, is the supervisor's to decide.
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(1)
+        // The address may hold secrets, and where it was redirected to is somebody else's.
+        .referer(false)
         .redirect(Policy::custom(move |attempt| redirect(attempt, is_secret)));
     client.build().map_err(|error| Error::Internal(format!("no HTTP is possible: {}", why(error))))
 }
