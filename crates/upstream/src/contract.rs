@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Kind, Mapping, SourceChange, SourceConfig, SourceStatus, Upstream};
+use crate::{ErrorKind, Kind, Mapping, SourceChange, SourceConfig, SourceStatus, Upstream};
 
 /// The longest that anything in a test may take. Reached only when it fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -87,6 +87,14 @@ impl Running {
             assert!(Instant::now() < deadline, "{status:?}");
             sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// What went wrong with the source: the kind of fault, and what is told of it, which is never a secret.
+    pub(crate) async fn fault(&self) -> (ErrorKind, String) {
+        let status = self.eventually(|status| status.last_error.is_some()).await;
+        let error = status.last_error.unwrap();
+        assert!(!error.message.contains("secret"), "{}", error.message);
+        (error.kind, error.message)
     }
 
     /// Stops everything, and waits until it has ended.

@@ -10,7 +10,7 @@ use std::{
 
 use standpipe_client::{Client, RenewError};
 use standpipe_protocol::command::Secret;
-use tokio::join;
+use tokio::{io::DuplexStream, join, sync::mpsc};
 
 use crate::support::{Memory, Peer, Server, config, until};
 
@@ -59,12 +59,18 @@ async fn a_token_is_renewed_on_the_open_connection_before_it_ends() {
     assert_eq!(told, "connected 2 refreshed refreshed 3");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_token_that_cannot_be_renewed_is_told_and_tried_again() {
-    let (memory, mut network) = Memory::new();
+/// A client with `token-0`, whose issuer fails at first, and the network on which it connects.
+async fn renewing(failures: u64) -> (Client<Memory>, mpsc::Receiver<DuplexStream>) {
+    let (memory, network) = Memory::new();
     let mut request = Server::new().await.request(&["a"]);
     request.token = Some(Secret("token-0".to_owned()));
-    let mut client = Client::over(memory, request, config()).unwrap().renewing(issuer(1));
+    let client = Client::over(memory, request, config()).unwrap().renewing(issuer(failures));
+    (client, network)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_renewed_is_told_and_tried_again() {
+    let (mut client, mut network) = renewing(1).await;
     let (told, ()) = join!(until(&mut client, "2"), async {
         let mut peer = Peer::accept(network.recv().await.unwrap()).await;
         assert_eq!(peer.authorization.as_deref(), Some("Bearer token-0"));
@@ -86,10 +92,7 @@ async fn a_token_that_cannot_be_renewed_is_told_and_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn behind_the_end_of_a_token_the_next_connection_begins_with_a_new_one() {
-    let (memory, mut network) = Memory::new();
-    let mut request = Server::new().await.request(&["a"]);
-    request.token = Some(Secret("token-0".to_owned()));
-    let mut client = Client::over(memory, request, config()).unwrap().renewing(issuer(1));
+    let (mut client, mut network) = renewing(1).await;
     let (told, ()) = join!(until(&mut client, "2"), async {
         let mut peer = Peer::accept(network.recv().await.unwrap()).await;
         peer.begin(1).await;

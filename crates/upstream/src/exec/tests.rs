@@ -48,9 +48,8 @@ async fn a_program_that_ends_is_started_again() {
     assert_eq!(running.event().await, "1");
     assert_eq!(running.state().await, SourceState::Connecting);
     running.until(SourceState::Down).await;
-    let status = running.status();
-    let error = status.last_error.unwrap();
-    assert!(error.kind == ErrorKind::Lost && error.message.contains("exit status: 3"), "{}", error.message);
+    let (kind, message) = running.fault().await;
+    assert!(kind == ErrorKind::Lost && message.contains("exit status: 3"), "{message}");
     assert_eq!(running.event().await, "2");
     running.stop().await;
 }
@@ -83,9 +82,8 @@ async fn what_cannot_be_started_is_told() {
     let Kind::Exec(config) = shell("", directory.path()) else { unreachable!() };
     let missing = Kind::Exec(ExecConfig { program: directory.path().join("missing"), ..config });
     let running = Running::start(numbers(missing), 10);
-    let status = running.eventually(|status| status.last_error.is_some()).await;
-    let error = status.last_error.unwrap();
-    assert!(error.kind == ErrorKind::File && error.message.contains("missing: No such file"), "{}", error.message);
+    let (kind, message) = running.fault().await;
+    assert!(kind == ErrorKind::File && message.contains("missing: No such file"), "{message}");
     running.stop().await;
 }
 

@@ -98,14 +98,6 @@ pub(crate) fn polled(http: HttpConfig) -> Kind {
     Kind::HttpPoll(HttpPollConfig { http, every, decode: Decoding::json(), max_frame: 64 * 1024 })
 }
 
-/// Why a source is down. Messages hold nothing of the query.
-pub(crate) async fn fault(running: &Running) -> (ErrorKind, String) {
-    let status = running.eventually(|status| status.last_error.is_some()).await;
-    let error = status.last_error.unwrap();
-    assert!(!error.message.contains("secret"), "{}", error.message);
-    (error.kind, error.message)
-}
-
 #[tokio::test]
 async fn a_request_carries_what_the_configuration_says() {
     let server = serve(|head| {
@@ -139,7 +131,7 @@ async fn an_answer_that_was_packed_on_the_way_is_unpacked_within_the_bound() {
     running.stop().await;
     let server = serve(packs(vec![b' '; 100 * 1024 * 1024])).await;
     let running = Running::start(numbers(polled(at(server.address))), 10);
-    assert_eq!(fault(&running).await.0, ErrorKind::Oversized);
+    assert_eq!(running.fault().await.0, ErrorKind::Oversized);
     running.stop().await;
 }
 
@@ -154,13 +146,13 @@ async fn redirects_are_followed_to_an_end_and_not_with_secrets_to_another() {
 
     let headers = Headers::new([("X-Api-Key", "k")]).unwrap();
     let running = Running::start(numbers(polled(HttpConfig { headers, ..at(first.address) })), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Handshake && message.contains("another origin"), "{message}");
     running.stop().await;
 
     let around = serve(|_| Reply::whole("302 Found", "Location: /feed\r\n", "")).await;
     let running = Running::start(numbers(polled(at(around.address))), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Handshake && message.contains("more than 5 redirects"), "{message}");
     running.stop().await;
 }
@@ -169,7 +161,7 @@ async fn redirects_are_followed_to_an_end_and_not_with_secrets_to_another() {
 async fn who_answers_with_an_error_is_down_and_asked_again_later() {
     let server = serve(|_| Reply::whole("500 Internal Server Error", "", "oh")).await;
     let mut running = Running::start(numbers(polled(at(server.address))), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Handshake && message.contains("HTTP 500"), "{message}");
     running.until(SourceState::Down).await;
     running.stop().await;
@@ -180,13 +172,13 @@ async fn who_does_not_answer_is_given_up() {
     let within = |millis, address| HttpConfig { timeout: Duration::from_millis(millis), ..at(address) };
     let server = serve(|_| Reply { bytes: Vec::new(), then: Then::Silence }).await;
     let running = Running::start(numbers(polled(within(100, server.address))), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Timeout && message.contains("the answer took too long"), "{message}");
     running.stop().await;
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1";
     let server = serve(move |_| Reply { bytes: head.into(), then: Then::Silence }).await;
     let running = Running::start(numbers(polled(within(2000, server.address))), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Timeout && message.contains("the body of the answer took too long"), "{message}");
     running.stop().await;
 }

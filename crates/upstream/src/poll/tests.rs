@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant};
 use crate::{
     Kind, Mapping, SourceConfig, Upstream,
     contract::{self, Rig, Running, numbers},
-    http::tests::{Reply, Server, at, fault, header, polled, serve},
+    http::tests::{Reply, Server, at, header, polled, serve},
 };
 
 impl Rig for Server {
@@ -109,6 +109,6 @@ async fn a_server_that_answers_is_not_stale_and_one_that_fails_is_down() {
     assert_eq!(running.state().await, SourceState::Connecting);
     assert_eq!(running.state().await, SourceState::Live);
     assert_eq!(running.state().await, SourceState::Down, "after two seconds of answers without news");
-    assert!(fault(&running).await.1.contains("HTTP 503"));
+    assert!(running.fault().await.1.contains("HTTP 503"));
     running.stop().await;
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     Decoding, ErrorKind, HttpConfig, Kind, Mapping, SourceConfig, Upstream,
     contract::{self, LIMIT, Rig, Running, numbers},
-    http::tests::{Reply, Server, Then, at, fault, header, serve},
+    http::tests::{Reply, Server, Then, at, header, serve},
 };
 
 fn streamed(http: HttpConfig) -> Kind {
@@ -90,7 +90,7 @@ async fn comments_keep_a_stream_and_do_not_make_it_live_and_silence_ends_it() {
     let mut running = Running::start(numbers(brief), 10);
     assert_eq!(running.state().await, SourceState::Connecting);
     assert_eq!(running.state().await, SourceState::Down);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Timeout && message.contains("not even a comment"), "{message}");
     running.stop().await;
 }
@@ -99,14 +99,14 @@ async fn comments_keep_a_stream_and_do_not_make_it_live_and_silence_ends_it() {
 async fn what_is_no_stream_is_told_and_an_endless_line_is_given_up() {
     let server = serve(|_| Reply::whole("200 OK", "Content-Type: text/html\r\n", "<html>")).await;
     let running = Running::start(numbers(streamed(at(server.address))), 10);
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Handshake && message.contains("\"text/html\""), "{message}");
     running.stop().await;
 
     let server = serve(|_| stream(&format!("data: 1\n\ndata: {}", "x".repeat(100_000)), Then::Silence)).await;
     let mut running = Running::start(numbers(streamed(at(server.address))), 10);
     assert_eq!(running.event().await, "1");
-    assert_eq!(fault(&running).await.0, ErrorKind::Oversized);
+    assert_eq!(running.fault().await.0, ErrorKind::Oversized);
     running.stop().await;
 }
 

@@ -68,14 +68,6 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
     timeout(LIMIT, socket.send(Message::text(text))).await.unwrap().unwrap();
 }
 
-/// Why the source is down.
-async fn fault(running: &Running) -> (ErrorKind, String) {
-    let status = running.eventually(|status| status.last_error.is_some()).await;
-    let error = status.last_error.unwrap();
-    assert!(!error.message.contains("secret"), "{}", error.message);
-    (error.kind, error.message)
-}
-
 /// A server that gives its frames to whoever connects, and then stays.
 struct Server {
     _tasks: TaskTracker,
@@ -154,7 +146,7 @@ async fn binary_frames_are_decoded() {
     socket.send(Message::binary(encoder.finish().unwrap())).await.unwrap();
     assert_eq!((running.event().await, running.event().await), ("1".to_owned(), "2".to_owned()));
     socket.send(Message::binary(&b"no gzip"[..])).await.unwrap();
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert_eq!(kind, ErrorKind::Decode);
     assert!(message.starts_with("the frame cannot be read: not gzip: "), "{message}");
     running.stop().await;
@@ -168,7 +160,7 @@ async fn a_frame_above_the_bound_ends_the_connection_and_is_told() {
     // The client hangs up while it is being sent.
     let _ = socket.send(Message::text("1".repeat(65 * 1024))).await;
     assert_eq!(
-        fault(&running).await,
+        running.fault().await,
         (ErrorKind::Oversized, "the feed sent a frame of more than 65536 bytes".to_owned())
     );
     running.stop().await;
@@ -181,7 +173,7 @@ async fn a_feed_that_says_goodbye_is_quoted_without_its_control_characters() {
     let mut socket = accept(&listener).await;
     let frame = CloseFrame { code: 1008.into(), reason: "bad\x1b[31m subscription".into() };
     socket.close(Some(frame)).await.unwrap();
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert_eq!(
         (kind, &*message),
         (ErrorKind::Lost, "the feed closed the connection: code 1008, \"bad[31m subscription\"")
@@ -197,7 +189,7 @@ async fn a_feed_that_falls_silent_is_given_up_after_its_patience() {
     let running = Running::start(numbers(kind), 10);
     // It accepts, and then neither reads nor writes.
     let _socket = accept(&listener).await;
-    assert_eq!(fault(&running).await, (ErrorKind::Timeout, "the feed sent nothing for 30ms after a ping".to_owned()));
+    assert_eq!(running.fault().await, (ErrorKind::Timeout, "the feed sent nothing for 30ms after a ping".to_owned()));
     running.stop().await;
 }
 
@@ -275,7 +267,7 @@ async fn credentials_are_sent_in_a_header_and_told_to_nobody_else() {
     assert!(request.starts_with("GET /feed?key=secret HTTP/1.1\r\n"), "{request}");
     assert!(request.to_ascii_lowercase().contains("authorization: basic bwu6c2vjcmv0\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: {address}\r\n")), "{request}");
-    let (kind, message) = fault(&running).await;
+    let (kind, message) = running.fault().await;
     assert_eq!((kind, message), (ErrorKind::Handshake, format!("{address} answered with HTTP 401")));
     running.stop().await;
 }
@@ -284,7 +276,7 @@ async fn credentials_are_sent_in_a_header_and_told_to_nobody_else() {
 async fn what_failed_while_connecting_is_said() {
     let of = async |kind: WebSocketConfig| {
         let running = Running::start(numbers(Kind::WebSocket(kind)), 1);
-        let fault = fault(&running).await;
+        let fault = running.fault().await;
         running.stop().await;
         fault
     };
@@ -362,7 +354,7 @@ async fn nobody_else_is_trusted() {
     });
     let of = async |url: String, ca_file: Option<PathBuf>| {
         let running = Running::start(numbers(Kind::WebSocket(WebSocketConfig { ca_file, ..config(&url) })), 1);
-        let fault = fault(&running).await;
+        let fault = running.fault().await;
         running.stop().await;
         fault
     };
