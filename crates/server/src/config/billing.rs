@@ -153,7 +153,7 @@ fn read_rule(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<(Pattern, Eve
 
 fn read_name(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<EventName> {
     let Some(text) = found.text() else { return wrong_type::<_, String>(found, reader) };
-    EventName::new(text).map_or_else(|error| reader.refuse(found, error.to_string(), ""), Some)
+    reader.accept(found, EventName::new(text))
 }
 
 impl Setting for Prices {
@@ -169,7 +169,7 @@ impl Setting for Prices {
         let sorted: BTreeMap<&String, &Value> = table.iter().collect();
         let prices = sorted.into_iter().map(|(name, value)| {
             let found = found.element(&format!(".{name}"), value);
-            let name = EventName::new(name).map_or_else(|error| reader.refuse(&found, error.to_string(), ""), Some);
+            let name = reader.accept(&found, EventName::new(name));
             let Amount(price) = Amount::read(&found, reader)?;
             Some((name?, price))
         });

@@ -3,7 +3,7 @@
 //! [`section!`] writes them down once; the reader, the overrides from the environment and the reference in the
 //! documentation all come from there. What values look like is decided in `values.rs`.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fmt::Display, path::Path};
 
 use ::config::{Value, ValueKind};
 use standpipe_protocol::refusal::did_you_mean;
@@ -115,6 +115,14 @@ impl<'a> Reader<'a> {
         let path = found.value.origin().map_or_else(|| found.path.clone(), str::to_owned);
         self.problems.push(Problem { path, what: what.into(), right });
         None
+    }
+
+    /// What was made of the value, or a problem with it whose text says all.
+    pub(super) fn accept<T>(&mut self, found: &Found<'_>, made: Result<T, impl Display>) -> Option<T> {
+        match made {
+            Ok(made) => Some(made),
+            Err(error) => self.refuse(found, error.to_string(), ""),
+        }
     }
 
     /// Notes a problem that is not with one value.

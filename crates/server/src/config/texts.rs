@@ -143,10 +143,8 @@ impl Setting for Origin {
     }
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match String::read(found, reader)?.parse() {
-            Ok(origin) => Some(origin),
-            Err(error) => reader.refuse(found, error.to_string(), ""),
-        }
+        let origin = String::read(found, reader)?.parse::<Self>();
+        reader.accept(found, origin)
     }
 }
 
@@ -158,10 +156,8 @@ impl Setting for Network {
     }
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match String::read(found, reader)?.parse() {
-            Ok(network) => Some(network),
-            Err(error) => reader.refuse(found, error.to_string(), ""),
-        }
+        let network = String::read(found, reader)?.parse::<Self>();
+        reader.accept(found, network)
     }
 }
 

@@ -101,10 +101,7 @@ impl Setting for Headers {
             let found = Found { path: format!("{}.{name}", found.path), value };
             pairs.push((name.as_str(), Hidden::read(&found, reader)?.0));
         }
-        match Self::new(pairs.iter().map(|(name, value)| (*name, value.as_str()))) {
-            Ok(headers) => Some(headers),
-            Err(error) => reader.refuse(found, error.to_string(), ""),
-        }
+        reader.accept(found, Self::new(pairs.iter().map(|(name, value)| (*name, value.as_str()))))
     }
 }
 
@@ -138,10 +135,8 @@ impl Setting for Decoding {
     }
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match Self::new(&Vec::<Decode>::read(found, reader)?) {
-            Ok(decoding) => Some(decoding),
-            Err(error) => reader.refuse(found, error.to_string(), ""),
-        }
+        let steps = Vec::<Decode>::read(found, reader)?;
+        reader.accept(found, Self::new(&steps))
     }
 }
 
