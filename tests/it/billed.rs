@@ -79,18 +79,7 @@ async fn from_the_past(query: &str) -> u64 {
 
 /// Reads until the server knows this many frames to be received.
 async fn until_confirmed(server: &Server, client: &mut Socket, frames: u64) {
-    let reading = async { while client.receive_within(PATIENCE).await.is_some() {} };
-    let confirmed = eventually("the receipt", PATIENCE, async || {
-        match server.metrics().await.count("standpipe_ledger_confirmed_total") {
-            confirmed if confirmed >= frames => Ok(()),
-            confirmed => Err(format!("{confirmed} of {frames}")),
-        }
-    });
-    tokio::select! {
-        biased;
-        () = reading => panic!("the connection ended"),
-        () = confirmed => {}
-    }
+    client.reading(server.until_counted("standpipe_ledger_confirmed_total", |confirmed| confirmed >= frames)).await;
 }
 
 async fn bracket() -> u64 {

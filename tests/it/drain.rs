@@ -84,10 +84,10 @@ async fn a_client_that_answers_nothing_is_not_waited_for_beyond_the_deadline() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
-#[tokio::test]
-async fn a_second_signal_ends_the_spreading() {
-    // Nobody would wait for the end of this window.
-    let mut server = Server::start(&format!("[drain]\nwindow = \"10m\"\ndeadline = \"20m\"\n{PUSH}")).await;
+/// A server with eight clients that has begun to close them over `window`.
+async fn draining(window: &str, deadline: &str) -> (Server, Vec<Socket>) {
+    let drain = format!("[drain]\nwindow = \"{window}\"\ndeadline = \"{deadline}\"\n");
+    let mut server = Server::start(&format!("{drain}{PUSH}")).await;
     let mut clients = Vec::new();
     for _ in 0..8 {
         let mut client = Socket::open(server.addr(), "/ws?topics=%3E").await;
@@ -96,6 +96,13 @@ async fn a_second_signal_ends_the_spreading() {
     }
     server.signal(Signal::TERM);
     until_not_ready(&server).await;
+    (server, clients)
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_spreading() {
+    // Nobody would wait for the end of this window.
+    let (mut server, mut clients) = draining("10m", "20m").await;
     server.signal(Signal::TERM);
     for client in &mut clients {
         assert_eq!(client.until("goodbye").await["code"], 4200);
@@ -106,15 +113,7 @@ async fn a_second_signal_ends_the_spreading() {
 
 #[tokio::test]
 async fn while_draining_the_server_says_so_and_takes_nobody() {
-    let mut server = Server::start(&format!("[drain]\nwindow = \"2s\"\ndeadline = \"4s\"\n{PUSH}")).await;
-    let mut clients = Vec::new();
-    for _ in 0..8 {
-        let mut client = Socket::open(server.addr(), "/ws?topics=%3E").await;
-        client.until("subscribed").await;
-        clients.push(client);
-    }
-    server.signal(Signal::TERM);
-    until_not_ready(&server).await;
+    let (mut server, mut clients) = draining("2s", "4s").await;
     let refused = Socket::try_open(server.addr(), "/ws", &[]).await.err().expect("no new client");
     assert_eq!(refused.status, 503);
     assert!(refused.body.to_string().contains("DRAINING"), "{refused:?}");
