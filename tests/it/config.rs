@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::PUSH;
 
 /// Runs the program to its end. Its exit code, and what it wrote to standard output and standard error.
-async fn run(command: &mut Command) -> (i32, String, String) {
+pub(crate) async fn run(command: &mut Command) -> (i32, String, String) {
     let mut process = Process::start("standpipe", command);
     let code = process.exit_within(PATIENCE).await.code().expect("it ended by itself");
     (code, process.stdout().join("\n"), process.stderr().join("\n"))

@@ -7,13 +7,13 @@ use standpipe_tests::{
     PATIENCE, Server, Socket, eventually, feed, foreign, foreign::Language, language, process::Process,
 };
 
-/// Python's HTTP server, which gives a recording to whoever asks.
-async fn serve(kind: &str, file: &Path, more: &[&str]) -> (Process, u64) {
+/// Python's HTTP server, which gives a recording to whoever asks, and what it tells of itself: `port`, `answers`.
+pub(crate) async fn serve(kind: &str, file: &Path, more: &[&str]) -> (Process, Value) {
     let mut command = foreign::script("feed.py");
     let mut process = Process::start("feed", command.arg(kind).arg(file).args(more));
-    let port = |line: &str| serde_json::from_str::<Value>(line).ok()?["port"].as_u64();
-    let port = process.line("its port", PATIENCE, port).await;
-    (process, port)
+    let told = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|told| told["port"].is_u64());
+    let told = process.line("its port", PATIENCE, told).await;
+    (process, told)
 }
 
 fn lines(file: &Path) -> Vec<Value> {
@@ -27,7 +27,8 @@ fn lines(file: &Path) -> Vec<Value> {
 async fn wikimedias_changes_come_once_and_in_order_over_streams_that_end_again_and_again() {
     language!(Language::Python);
     let recording = feed!("wikimedia_recentchange_2023");
-    let (_feed, port) = serve("stream", &recording, &["23"]).await;
+    let (_feed, told) = serve("stream", &recording, &["23"]).await;
+    let port = &told["port"];
     let config = format!(
         r#"
         [[source]]
@@ -57,7 +58,8 @@ async fn of_dexscreeners_answers_each_change_of_a_pair_comes_once() {
     let recording = feed!("dexscreener_search_polls_2025");
     let right = foreign::values(foreign::script("count_polls.py").arg(&recording)).await;
     assert!(right.len() > 1000, "{} changes", right.len());
-    let (_feed, port) = serve("polls", &recording, &[]).await;
+    let (_feed, told) = serve("polls", &recording, &[]).await;
+    let port = &told["port"];
     let config = format!(
         r#"
         [[source]]

@@ -19,6 +19,7 @@ mod limits;
 mod liveness;
 mod pages;
 mod platform;
+mod presets;
 mod receipts;
 mod resume;
 mod selection;

@@ -55,7 +55,12 @@ pub struct Page {
 
 /// The file of the recording of this name, if the recordings are there.
 pub fn find(name: &str) -> Option<PathBuf> {
-    let path = paths::feeds().join(format!("{name}.jsonl.gz"));
+    file(&format!("{name}.jsonl.gz"))
+}
+
+/// A file beside the recordings, if it is there.
+pub fn file(name: &str) -> Option<PathBuf> {
+    let path = paths::feeds().join(name);
     path.exists().then_some(path)
 }
 

@@ -3,7 +3,10 @@
 Usage: feed.py stream FILE EACH   each line of FILE as a server-sent event; a stream ends after EACH of them, and the next one
                                   goes on behind `Last-Event-ID`, as the format has it
        feed.py polls FILE         the recorded answers of FILE, one after the other; then the last one, by its ETag
-Prints {"port"} when it listens. Shares no code with the server that is tested.
+       feed.py answers FILE       the same of DexScreener's, without what their recorder put around them
+       feed.py days FILE          the same of a week of USGS's earthquakes: what was asked for each twelve hours, of the day before
+Prints {"port", "answers"} when it listens, the number of answers where there are some. Shares no code with the server that is
+tested.
 """
 
 import gzip
@@ -12,9 +15,35 @@ import json
 import sys
 import threading
 
+HOUR = 3_600_000
+
+
+def unwrapped(recorded):
+    """The feed's own answers in one that was recorded: one, or one for each exchange."""
+    wrapped = recorded.get("raw", recorded)
+    return [wrapped] if "pairs" in wrapped else list(wrapped.values())
+
+
+def days(week):
+    quakes = {quake["properties"]["time"]: quake for quake in week["features"]}
+    now = min(quakes)
+    while now < max(quakes):
+        now += 12 * HOUR
+        yield {"features": [quake for time, quake in quakes.items() if now - 24 * HOUR < time <= now]}
+
+
 kind, file = sys.argv[1:3]
-with gzip.open(file, "rt") as lines:
-    lines = [line.strip() for line in lines]
+with gzip.open(file, "rt") as text:
+    text = text.read()
+lines = [line for line in text.split("\n") if line]
+if kind == "polls":
+    answers = [json.loads(line)["data"] for line in lines]
+elif kind == "answers":
+    answers = [json.dumps(answer) for line in lines for answer in unwrapped(json.loads(json.loads(line)["data"]))]
+elif kind == "days":
+    answers = [json.dumps(day) for day in days(json.loads(text))]
+else:
+    answers = []
 lock, asked = threading.Lock(), 0
 
 
@@ -45,13 +74,13 @@ def stream(request):
 def poll(request):
     global asked
     with lock:
-        n, asked = min(asked, len(lines) - 1), asked + 1
+        n, asked = min(asked, len(answers) - 1), asked + 1
     tag = f'"{n}"'
     if request.headers.get("If-None-Match") == tag:
         request.send_response(304)
         request.end_headers()
         return
-    body = json.loads(lines[n])["data"].encode()
+    body = answers[n].encode()
     request.send_response(200)
     request.send_header("Content-Type", "application/json")
     request.send_header("Content-Length", str(len(body)))
@@ -62,5 +91,5 @@ def poll(request):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Feed)
 server.daemon_threads = True
-print(json.dumps({"port": server.server_address[1]}), flush=True)
+print(json.dumps({"port": server.server_address[1], "answers": len(answers)}), flush=True)
 server.serve_forever()
