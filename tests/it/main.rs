@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "the helpers of tests, which fail the test")]
 
+mod author;
 mod billed;
 mod billing;
 mod config;

@@ -22,12 +22,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say whether a configuration is valid, and what it would serve
-    Check {
-        /// TOML, YAML or JSON, as the extension says
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    /// Say whether a configuration is valid, and what it would serve or make of a recording
+    Check(crate::check::Check),
     /// Serve a simulated exchange: no configuration, no network
     Demo {
         /// Where clients connect

@@ -1,17 +1,58 @@
-//! `standpipe check`: whether a configuration is valid, and in short what it would run.
+//! `standpipe check`: whether a configuration is valid, and in short what it would run; or, with `--against`, what its
+//! sources make of a recording ([`against`]).
 
-use std::{fmt::Write as _, path::Path};
+mod against;
+mod outcome;
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use standpipe_upstream::Kind;
 
 use crate::config::{self, Environment, Problems, Settings, Sink, Size, show_duration};
 
-/// Reads the configuration at `file`, and says in a few lines what it would run.
+/// The arguments of `standpipe check`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Check {
+    /// TOML, YAML or JSON, as the extension says
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Run the mappings over this recording, without any network: events by topic, frames that gave none, faults, times
+    #[arg(long, value_name = "RECORDING")]
+    pub against: Option<PathBuf>,
+    /// Only the source of this name
+    #[arg(long, value_name = "NAME", requires = "against")]
+    pub source: Option<String>,
+    /// One line of JSON for each source
+    #[arg(long, requires = "against")]
+    pub json: bool,
+}
+
+/// What was found of a configuration that is valid.
+#[derive(Debug)]
+pub struct Checked {
+    /// It, as it is printed.
+    pub text: String,
+    /// Whether all is as it should be.
+    pub is_right: bool,
+}
+
+/// Checks what `args` say.
 ///
 /// # Errors
-/// All problems, if there is one.
-pub fn check(file: &Path, environment: &Environment) -> Result<String, Problems> {
-    config::load(file, environment).map(|settings| summary(file, &settings))
+/// The recording cannot be read, or there is no source of that name. Within: all problems of the configuration.
+pub fn run(args: &Check, environment: &Environment) -> anyhow::Result<Result<Checked, Problems>> {
+    let settings = match config::load(&args.config, environment) {
+        Ok(settings) => settings,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let checked = match &args.against {
+        Some(recording) => against::against(&settings.sources, recording, args.source.as_deref(), args.json)?,
+        None => Checked { text: summary(&args.config, &settings), is_right: true },
+    };
+    Ok(Ok(checked))
 }
 
 /// The problems as they are printed: a line that counts them, and one for each.
@@ -133,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.toml");
         std::fs::write(&file, "[client]\npings = 1\n[drain]\nwindow = \"20s\"\n[[source]]\nkind = \"push\"\n").unwrap();
-        let problems = check(&file, &Environment::default()).unwrap_err();
+        let problems = config::load(&file, &Environment::default()).unwrap_err();
         expect![[r"
             a.toml: 3 problems
               `client.pings`: there is no such key; there are max_queue_bytes, max_queue_bytes_total, max_queue_age, max_unconfirmed_bytes, max_unconfirmed_frames, max_frame, ping_interval, pong_timeout, heartbeat, receipt_interval, resume_within, first_step, idle, write_timeout, flush_interval, confirm, overflow
@@ -141,7 +182,7 @@ mod tests {
               `drain.window`: 20s is not shorter than `drain.deadline`, 14s; clients that are sent away last need time to read it
         "]].assert_eq(&report(Path::new("a.toml"), &problems));
         std::fs::write(&file, "[client\n").unwrap();
-        let problems = check(&file, &Environment::default()).unwrap_err();
+        let problems = config::load(&file, &Environment::default()).unwrap_err();
         assert!(report(&file, &problems).lines().skip(1).all(|line| line.starts_with("  ")), "{problems}");
     }
 }

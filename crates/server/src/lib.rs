@@ -21,6 +21,7 @@ mod shutdown;
 mod sockets;
 pub mod tail;
 pub mod telemetry;
+mod terminal;
 pub mod wiring;
 
 pub use panics::count_panics;

@@ -5,7 +5,8 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 use clap::Parser as _;
 use standpipe_server::{
     args::{Args, Command},
-    check, config, demo, key, tail, telemetry, wiring,
+    check::{self, Checked},
+    config, demo, key, tail, telemetry, wiring,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,7 +16,7 @@ const BAD_CONFIGURATION: u8 = 78;
 fn main() -> ExitCode {
     let ended = match Args::parse().command {
         Command::Serve { config } => serve(&config),
-        Command::Check { config } => check_only(&config),
+        Command::Check(args) => check_only(&args),
         Command::Demo { listen } => show(listen),
         Command::Key { name } => make_key(&name),
         Command::Tail(args) => with_runtime(1, tail::run(*args)),
@@ -41,15 +42,15 @@ fn serve(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// `standpipe check`: says what `serve` would say, and binds nothing.
-fn check_only(file: &std::path::Path) -> anyhow::Result<ExitCode> {
-    match check::check(file, &config::Environment::of_process()) {
-        Ok(summary) => {
-            std::io::stdout().write_all(summary.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+/// `standpipe check`: says what `serve` would say, or what its sources make of a recording, and binds nothing.
+fn check_only(args: &check::Check) -> anyhow::Result<ExitCode> {
+    match check::run(args, &config::Environment::of_process())? {
+        Ok(Checked { text, is_right }) => {
+            std::io::stdout().write_all(text.as_bytes())?;
+            Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(problems) => {
-            complain(&check::report(file, &problems));
+            complain(&check::report(&args.config, &problems));
             Ok(ExitCode::from(BAD_CONFIGURATION))
         }
     }

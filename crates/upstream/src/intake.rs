@@ -14,6 +14,7 @@ use standpipe_protocol::{Event, Item, Json, Topic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    config::{Kind, SourceConfig},
     dedupe::Dedupe,
     error::Error,
     map::{self, Facts, Mapping},
@@ -64,6 +65,24 @@ pub(crate) enum Outcome {
 }
 
 impl Intake {
+    /// The way of the values of the source that `config` describes.
+    pub(crate) fn new(
+        config: &SourceConfig,
+        events: mpsc::Sender<Item>,
+        status: Arc<Status>,
+        pulse: Arc<Pulse>,
+    ) -> Self {
+        Self {
+            source: Arc::clone(&config.name),
+            mapping: config.mapping.clone(),
+            dedupe: Mutex::new(Dedupe::new(config.dedupe)),
+            novelty: matches!(config.kind, Kind::HttpPoll(_)).then(Mutex::default),
+            events,
+            status,
+            pulse,
+        }
+    }
+
     /// The events of `value`, counted as far as they are none.
     pub(crate) fn map(&self, value: Val, facts: &Facts<'_>, attempt: Attempt) -> Vec<Result<Event, Error>> {
         let events = match &self.mapping {

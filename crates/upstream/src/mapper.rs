@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    config::Kind,
     decode::{Decoding, Unpacked},
     error::Error,
     intake::{Intake, Offered, Outcome},
@@ -84,6 +85,18 @@ impl Reading {
     /// Frames of at most `max_frame` bytes that nobody answers.
     pub(crate) fn of(decode: &Decoding, max_frame: usize) -> Self {
         Self { decode: decode.clone(), max_frame, reply: None }
+    }
+
+    /// Frames of a source of this kind, that nobody answers.
+    pub(crate) fn of_kind(kind: &Kind) -> Self {
+        match kind {
+            Kind::WebSocket(websocket) => Self::of(&websocket.decode, websocket.max_frame),
+            Kind::Sse(sse) => Self::of(&sse.decode, sse.max_frame),
+            Kind::HttpPoll(poll) => Self::of(&poll.decode, poll.max_frame),
+            Kind::Exec(exec) => Self::of(&exec.decode, exec.max_frame),
+            Kind::Replay(replay) => Self::of(&replay.decode, replay.max_frame),
+            Kind::Push(push) => Self::of(&Decoding::json(), push.max_input),
+        }
     }
 }
 
@@ -161,7 +174,8 @@ impl Mapper {
         }
     }
 
-    async fn frame(&self, bytes: Bytes, event: Option<&str>, received: i64, attempt: Attempt) {
+    /// Decodes and maps one frame, and offers its events.
+    pub(crate) async fn frame(&self, bytes: Bytes, event: Option<&str>, received: i64, attempt: Attempt) {
         let status = &self.intake.status;
         let unpacked = match self.unpack(bytes) {
             Ok(unpacked) => unpacked,

@@ -4,7 +4,7 @@
 //! as the log takes it. What a recording is, is in [`recording`]. A replay that has come to its end stays: finished, with
 //! its counts, its events in the log.
 
-mod recording;
+pub(crate) mod recording;
 
 use std::time::Duration;
 

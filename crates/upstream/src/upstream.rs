@@ -3,10 +3,7 @@
 //! This file decides how the parts of a source are put together and what of them runs where: a supervisor and its
 //! source in one task, decoding and mapping on a thread of their own (none for a push source without a mapping).
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use standpipe_protocol::{ErrorCode, Item, Refusal, refusal::did_you_mean};
 use tokio::sync::mpsc;
@@ -15,7 +12,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Kind, SourceConfig},
     decode::Decoding,
-    dedupe::Dedupe,
     error::Error,
     exec::Exec,
     intake::Intake,
@@ -107,15 +103,7 @@ fn start(
     let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
     let pulse = Arc::new(Pulse::new(Instant::now()));
     let is_mapped = config.mapping.is_some();
-    let intake = Arc::new(Intake {
-        source: Arc::clone(&config.name),
-        mapping: config.mapping,
-        dedupe: Mutex::new(Dedupe::new(config.dedupe)),
-        novelty: matches!(config.kind, Kind::HttpPoll(_)).then(Mutex::default),
-        events: events.clone(),
-        status: Arc::clone(&status),
-        pulse: Arc::clone(&pulse),
-    });
+    let intake = Arc::new(Intake::new(&config, events.clone(), Arc::clone(&status), Arc::clone(&pulse)));
     let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
     let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
     let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {

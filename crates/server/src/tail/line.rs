@@ -4,9 +4,9 @@ use standpipe_client::Event;
 
 use super::{
     style::{Paint, Style},
-    text::{clip, compact, harmless, pad, width},
     time::{Day, utc},
 };
+use crate::terminal::text::{clip, compact, harmless, pad, width};
 
 /// The widest that the columns of topic and key grow on a wide terminal.
 const MAX_TOPIC: usize = 32;

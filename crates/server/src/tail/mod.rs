@@ -6,12 +6,11 @@ mod args;
 mod line;
 mod notes;
 mod style;
-mod text;
 mod time;
 mod token;
 
 use std::{
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, ErrorKind, Write},
     pin::pin,
     process::ExitCode,
 };
@@ -24,8 +23,8 @@ use standpipe_client::{Client, Dial, Error, Event, Update, address::redacted};
 use self::{
     line::Lines,
     style::{Paint, Style},
-    text::compact,
 };
+use crate::terminal::{columns, text::compact};
 
 /// How much is gathered before it is written, in bytes. Less is written as soon as nothing more is there.
 const BUFFER: usize = 64 << 10;
@@ -164,18 +163,6 @@ impl Printer<'_> {
     fn explain(&self, error: &Error) -> anyhow::Error {
         anyhow!("cannot follow {}: {}", self.address, notes::reason(error))
     }
-}
-
-/// The width of the terminal that standard output is, if it is one.
-fn columns() -> Option<usize> {
-    /// What terminals that do not tell have always been.
-    const TRADITIONAL: usize = 80;
-    let out = io::stdout();
-    if !out.is_terminal() {
-        return None;
-    }
-    let told = rustix::termios::tcgetwinsize(&out).map_or(0, |size| usize::from(size.ws_col));
-    Some(if told == 0 { TRADITIONAL } else { told })
 }
 
 #[cfg(test)]

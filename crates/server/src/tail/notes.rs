@@ -5,7 +5,8 @@ use std::time::Duration;
 use standpipe_client::{Error, Gap, Source, Update, message::SnapshotEnd, update::Connected};
 use standpipe_protocol::After;
 
-use super::{text::harmless, time::utc};
+use super::time::utc;
+use crate::terminal::text::harmless;
 
 /// The line about `update`, if it is about one.
 pub(super) fn about(update: &Update, address: &str) -> Option<String> {

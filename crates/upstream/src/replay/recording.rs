@@ -28,7 +28,7 @@ pub(crate) const MAX_RECORDING_BYTES: usize = 512 * 1024 * 1024;
 
 /// A frame, and when it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// In µs since 1970, if the line says so.
     pub at: Option<i64>,
     /// As received.
@@ -37,13 +37,13 @@ pub(super) struct Recorded {
 
 /// All frames of a recording, in the order in which they arrived.
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     pub frames: Vec<Recorded>,
 }
 
 impl Recording {
     /// Reads the recording at `path`, giving what is wrong with its bad lines to `lost`. Blocks: not for a worker thread.
-    pub(super) fn load(path: &Path, max_frame: usize, lost: &impl Fn(&Error)) -> Result<Self, Error> {
+    pub(crate) fn load(path: &Path, max_frame: usize, lost: &impl Fn(&Error)) -> Result<Self, Error> {
         let unreadable = |e: io::Error| Error::Unreadable { path: path.display().to_string(), reason: e };
         let file = File::open(path).map_err(unreadable)?;
         let mut file = BufReader::with_capacity(64 * 1024, file);

@@ -9,7 +9,7 @@ const ELLIPSIS: char = '…';
 
 /// `text` without the characters that a terminal would follow instead of show: controls, and those that change the
 /// direction of writing or break a line. They become escapes, as JSON has them.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let acts =
@@ -25,7 +25,7 @@ pub(super) fn harmless(text: &str) -> String {
 }
 
 /// JSON without the white space between its tokens, so that it stands on one line.
-pub(super) fn compact(json: &str) -> String {
+pub(crate) fn compact(json: &str) -> String {
     let (mut in_text, mut escaped) = (false, false);
     let keep = |c: &char| {
         let keep = in_text || !c.is_ascii_whitespace();
@@ -37,12 +37,12 @@ pub(super) fn compact(json: &str) -> String {
 }
 
 /// How many columns `text` takes. East Asian and emoji characters take two.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// As much of `text` as fits into `columns`, with an ellipsis where it was cut.
-pub(super) fn clip(text: &str, columns: usize) -> String {
+pub(crate) fn clip(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -62,7 +62,7 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
 }
 
 /// `text` with spaces up to `columns`.
-pub(super) fn pad(text: &str, columns: usize) -> String {
+pub(crate) fn pad(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));
     format!("{text}{:missing$}", "")
 }

@@ -1,0 +1,256 @@
+//! What a source made of a recording, as people and as programs read it.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use standpipe_upstream::ErrorKind;
+
+use crate::terminal::text::{clip, harmless, pad, width};
+
+/// How many topics people are shown, and programs.
+const TOPICS: usize = 20;
+const TOPICS_IN_JSON: usize = 1000;
+
+/// What a source made of a recording.
+pub(super) struct Outcome {
+    pub(super) source: Arc<str>,
+    pub(super) frames: u64,
+    /// Of the frames.
+    pub(super) bytes: u64,
+    /// New ones.
+    pub(super) events: u64,
+    /// Events that had come before.
+    pub(super) duplicates: u64,
+    /// Frames that gave nothing, without a fault.
+    pub(super) silent: u64,
+    /// Faults, by kind.
+    pub(super) errors: BTreeMap<ErrorKind, u64>,
+    pub(super) times: Times,
+    /// Events by topic, most first.
+    pub(super) topics: Vec<(String, u64)>,
+    /// Events of topics that are not among them.
+    pub(super) others: u64,
+    /// The first frames with a fault.
+    pub(super) failed: Vec<Failed>,
+}
+
+/// What one frame takes to decode and to map, in µs.
+#[derive(Debug, Serialize)]
+pub(super) struct Times {
+    mean: f64,
+    longest: f64,
+}
+
+/// A frame with a fault.
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    /// Which it is, from 1, in order of arrival.
+    pub(super) frame: u64,
+    pub(super) kind: ErrorKind,
+    pub(super) message: String,
+    /// How long it is.
+    pub(super) bytes: usize,
+    /// Its beginning.
+    pub(super) shown: String,
+}
+
+/// The same for programs: one object.
+#[derive(Serialize)]
+struct Row<'a> {
+    source: &'a str,
+    frames: u64,
+    bytes: u64,
+    events: u64,
+    duplicates: u64,
+    silent: u64,
+    errors: &'a BTreeMap<ErrorKind, u64>,
+    micros_per_frame: &'a Times,
+    topics: Vec<Topic<'a>>,
+    other_topics: u64,
+    failed: &'a [Failed],
+}
+
+#[derive(Serialize)]
+struct Topic<'a> {
+    topic: &'a str,
+    events: u64,
+}
+
+impl Times {
+    pub(super) fn of(all: Duration, longest: Duration, frames: u64) -> Self {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let tenths = |micros: f64| (micros * 10.0).round() / 10.0;
+        #[expect(clippy::cast_precision_loss, reason = "no recording has 2^53 frames")]
+        let mean = micros(all) / frames.max(1) as f64;
+        Self { mean: tenths(mean), longest: tenths(micros(longest)) }
+    }
+}
+
+impl Outcome {
+    /// Whether there are events and no faults.
+    pub(super) fn is_right(&self) -> bool {
+        self.events > 0 && self.errors.is_empty()
+    }
+
+    /// The first topics, and the events of all others.
+    fn shown(&self, max: usize) -> (&[(String, u64)], u64) {
+        let (shown, rest) = self.topics.split_at(max.min(self.topics.len()));
+        (shown, self.others + rest.iter().map(|(_, events)| events).sum::<u64>())
+    }
+
+    /// One line of JSON.
+    pub(super) fn json(&self) -> String {
+        let (shown, other_topics) = self.shown(TOPICS_IN_JSON);
+        let row = Row {
+            source: &self.source,
+            frames: self.frames,
+            bytes: self.bytes,
+            events: self.events,
+            duplicates: self.duplicates,
+            silent: self.silent,
+            errors: &self.errors,
+            micros_per_frame: &self.times,
+            topics: shown.iter().map(|(topic, events)| Topic { topic, events: *events }).collect(),
+            other_topics,
+            failed: &self.failed,
+        };
+        // Numbers and texts only, which cannot fail to be written.
+        serde_json::to_string(&row).unwrap_or_default() + "\n"
+    }
+
+    /// A table, no wider than `columns`.
+    pub(super) fn text(&self, recording: &Path, columns: Option<usize>) -> String {
+        let columns = columns.unwrap_or(usize::MAX);
+        let mut out = String::new();
+        let mut line = |text: &str| {
+            out += &clip(&harmless(text), columns);
+            out.push('\n');
+        };
+        line(&format!("source `{}` on {}", self.source, recording.display()));
+        let row = |name: &str, count: u64| format!("  {name:<11}{count:>9}");
+        line(&format!("{}  of {} bytes", row("frames", self.frames), self.bytes));
+        line(&row("events", self.events));
+        line(&format!("{}  events that had come before", row("duplicates", self.duplicates)));
+        line(&format!("{}  frames that gave nothing", row("silent", self.silent)));
+        let errors: Vec<_> = self.errors.iter().map(|(kind, count)| format!("{} {count}", kind.as_str())).collect();
+        let errors = errors.join(", ");
+        line(format!("{}  {errors}", row("faults", self.errors.values().sum())).trim_end());
+        line(&format!("  a frame takes {:.1} µs, the longest {:.1} µs", self.times.mean, self.times.longest));
+
+        let (shown, others) = self.shown(TOPICS);
+        if !shown.is_empty() {
+            let head = "topic";
+            let widest =
+                shown.iter().map(|(topic, _)| width(topic)).max().unwrap_or_default().max("other topics".len());
+            // The counts stay on the screen.
+            let widest = widest.min(columns.saturating_sub(13)).max(head.len());
+            line(&format!("  {} {:>9}", pad(head, widest), "events"));
+            for (topic, events) in shown {
+                line(&format!("  {} {events:>9}", pad(&clip(&harmless(topic), widest), widest)));
+            }
+            if others > 0 {
+                line(&format!("  {} {others:>9}", pad("other topics", widest)));
+            }
+        }
+        for Failed { frame, kind, message, bytes, shown } in &self.failed {
+            line(&format!("  frame {frame} ({}): {message}", kind.as_str()));
+            let cut = if *bytes > shown.len() { "…" } else { "" };
+            line(&format!("    {shown}{cut}"));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn outcome() -> Outcome {
+        let topics = (0..25).map(|n| (format!("trades.{n}"), 25 - n));
+        Outcome {
+            source: "kraken".into(),
+            frames: 400,
+            bytes: 65_000,
+            events: 326,
+            duplicates: 2,
+            silent: 70,
+            errors: BTreeMap::from([(ErrorKind::Program, 2), (ErrorKind::Shape, 1)]),
+            times: Times::of(Duration::from_millis(5), Duration::from_micros(70), 400),
+            topics: topics.collect(),
+            others: 1,
+            failed: vec![Failed {
+                frame: 17,
+                kind: ErrorKind::Program,
+                message: "the mapping failed: cannot iterate over null".to_owned(),
+                bytes: 900,
+                shown: "{\"event\":\"\u{1b}[2J".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_table_shows_the_topics_with_the_most_events_and_what_failed() {
+        let mut outcome = outcome();
+        outcome.topics.drain(2..20);
+        let text = outcome.text(Path::new("tape.jsonl.gz"), None);
+        expect![[r#"
+            source `kraken` on tape.jsonl.gz
+              frames           400  of 65000 bytes
+              events           326
+              duplicates         2  events that had come before
+              silent            70  frames that gave nothing
+              faults             3  program 2, shape 1
+              a frame takes 12.5 µs, the longest 70.0 µs
+              topic           events
+              trades.0            25
+              trades.1            24
+              trades.20            5
+              trades.21            4
+              trades.22            3
+              trades.23            2
+              trades.24            1
+              other topics         1
+              frame 17 (program): the mapping failed: cannot iterate over null
+                {"event":"\u001b[2J…
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in [10, 20, 40, 80] {
+            let text = outcome().text(Path::new("tape.jsonl.gz"), Some(columns));
+            assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
+        }
+    }
+
+    #[test]
+    fn more_topics_than_are_shown_are_summed() {
+        let outcome = outcome();
+        let (shown, others) = outcome.shown(TOPICS);
+        assert_eq!((shown.len(), others), (20, 1 + (1..=5).sum::<u64>()));
+        assert_eq!(outcome.events, outcome.topics.iter().map(|(_, events)| events).sum::<u64>() + outcome.others);
+    }
+
+    #[test]
+    fn programs_get_one_line() {
+        let mut outcome = outcome();
+        outcome.topics.truncate(1);
+        expect![[r#"
+            {"source":"kraken","frames":400,"bytes":65000,"events":326,"duplicates":2,"silent":70,"errors":{"program":2,"shape":1},"micros_per_frame":{"mean":12.5,"longest":70.0},"topics":[{"topic":"trades.0","events":25}],"other_topics":1,"failed":[{"frame":17,"kind":"program","message":"the mapping failed: cannot iterate over null","bytes":900,"shown":"{\"event\":\"\u001b[2J"}]}
+        "#]]
+        .assert_eq(&outcome.json());
+    }
+
+    #[test]
+    fn right_is_what_gives_events_and_has_no_fault() {
+        let mut outcome = outcome();
+        assert!(!outcome.is_right());
+        outcome.errors.clear();
+        assert!(outcome.is_right());
+        outcome.events = 0;
+        assert!(!outcome.is_right());
+    }
+}
