@@ -1,16 +1,21 @@
-//! What the author of a configuration has: trying mappings on a recording.
+//! What the author of a configuration has: trying mappings on a recording, and making recordings.
 
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    feed, foreign,
+    FakeUpstream, PATIENCE, Server, Socket, eventually,
+    fake_upstream::Speed,
+    feed,
+    feeds::Capture,
+    foreign,
     foreign::Language,
     language, paths,
+    process::{Process, Signal},
     server::{standpipe, write_config},
 };
 
-use crate::config::run;
+use crate::{config::run, kinds::serve};
 
 /// What `check --against` tells of a configuration: its exit code, and what it wrote.
 async fn against(config: &Path, recording: &Path, more: &[&str]) -> (i32, String, String) {
@@ -78,6 +83,128 @@ async fn a_preset_tried_on_a_recording_gives_the_events_of_an_independent_count(
     assert_eq!(code, 0, "{out}{err}");
     let told = parse(&out);
     assert_eq!(told["events"], right[right.len() - 1]["all"], "{told}");
+}
+
+/// Records so many frames of the source `feed` of this configuration, in a file beside it.
+async fn record(config: &Path, frames: usize) -> std::path::PathBuf {
+    let tape = config.with_file_name("tape.jsonl.gz");
+    let mut command = standpipe();
+    command.args(["record", "--source", "feed", "--config"]).arg(config).arg("--out").arg(&tape);
+    command.args(["--frames", &frames.to_string()]).env("FEED_KEY", SECRET);
+    let (code, out, err) = run(&mut command).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains(&format!("{frames} frames")) && !err.contains(SECRET), "{err}");
+    tape
+}
+
+const SECRET: &str = "hunter-of-feeds";
+
+/// The payloads of the first events that the source `feed` gives when it plays `tape` through `map`.
+async fn played(tape: &Path, map: &str, events: usize) -> Vec<Value> {
+    let server = Server::start(&format!(
+        "[[source]]\nname = \"feed\"\nkind = \"replay\"\nfile = \"{}\"\nspeed = \"max\"\nmap = '{map}'\n",
+        tape.display()
+    ))
+    .await;
+    let mut client = Socket::open(server.addr(), "/ws?topics=%3E&after=earliest").await;
+    let mut played = Vec::new();
+    while played.len() < events {
+        played.push(client.until("event").await["data"].clone());
+    }
+    played
+}
+
+fn unpacked(file: &Path) -> String {
+    let file = fs::File::open(file).expect("a recording");
+    std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("gzip of text")
+}
+
+#[tokio::test]
+async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() {
+    let frames: Vec<String> = (0..40).map(|n| format!("{{\"n\":{n}.10,\"text\":\"\\u00e9 é\"}}")).collect();
+    let upstream = FakeUpstream::start(Capture::of(frames), Speed::Max).await;
+    upstream.release();
+    let map = "{topic: \"all\", data: .}";
+    let (_folder, config) = write_config(&format!(
+        r#"
+        [[source]]
+        name = "feed"
+        kind = "websocket"
+        url = "{}/?key=${{FEED_KEY}}"
+        headers = {{ X-Key = "${{FEED_KEY}}" }}
+        send = ['{{"subscribe":"all","key":"${{FEED_KEY}}"}}']
+        map = '{map}'
+        "#,
+        upstream.url()
+    ));
+    let tape = record(&config, 40).await;
+    assert_eq!(upstream.received(), [format!("{{\"subscribe\":\"all\",\"key\":\"{SECRET}\"}}")]);
+    let text = unpacked(&tape);
+    assert!(!text.contains(SECRET), "{text}");
+    assert!(text.contains("${FEED_KEY}"), "what was sent, as it is written: {text}");
+    let words: Vec<String> = text.lines().map(|line| parse(line)["t"].as_str().expect("a word").to_owned()).collect();
+    assert_eq!((&words[..3], words.len()), (&["header", "connect", "send"].map(str::to_owned)[..], 43), "{words:?}");
+    let played = played(&tape, map, 40).await;
+    let right: Vec<Value> = (0..40).map(|n| parse(&format!("{{\"n\":{n}.10,\"text\":\"é é\"}}"))).collect();
+    assert_eq!(played, right);
+}
+
+#[tokio::test]
+async fn what_is_recorded_of_a_stream_and_of_a_page_plays_as_it_came() {
+    language!(Language::Python);
+    let changes = feed!("wikimedia_recentchange_2023");
+    let (_feed, told) = serve("stream", &changes, &["23"]).await;
+    let (_folder, config) = write_config(&format!(
+        "[[source]]\nname = \"feed\"\nkind = \"sse\"\nurl = \"http://127.0.0.1:{}/\"\n",
+        told["port"]
+    ));
+    let tape = record(&config, 30).await;
+    let ids = played(&tape, "{topic: $event, data: .meta.id}", 30).await;
+    let right: Vec<Value> = unpacked(&changes).lines().take(30).map(|line| parse(line)["meta"]["id"].clone()).collect();
+    assert_eq!(ids, right);
+
+    let polls = feed!("dexscreener_search_polls_2025");
+    let (_feed, told) = serve("polls", &polls, &[]).await;
+    let (_folder, config) = write_config(&format!(
+        "[[source]]\nname = \"feed\"\nkind = \"http_poll\"\nurl = \"http://127.0.0.1:{}/\"\nevery = \"100ms\"\n",
+        told["port"]
+    ));
+    let tape = record(&config, 19).await;
+    let answers = played(&tape, "{topic: \"all\", data: .}", 19).await;
+    let right: Vec<Value> =
+        unpacked(&polls).lines().map(|line| parse(parse(line)["data"].as_str().expect("an answer"))).collect();
+    assert_eq!(answers, right);
+}
+
+#[tokio::test]
+async fn a_recording_ends_when_told_and_is_whole() {
+    let frames: Vec<String> = (0..200).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let upstream = FakeUpstream::start(Capture::of(frames), Speed::Max).await;
+    upstream.release();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tape = folder.path().join("tape.jsonl");
+    let mut command = standpipe();
+    command.arg("record").arg(upstream.url()).arg("--out").arg(&tape).args(["--send", "hello"]);
+    let mut process = Process::start("standpipe record", &mut command);
+    eventually(
+        "all frames",
+        PATIENCE,
+        async || {
+            if upstream.is_finished() { Ok(()) } else { Err(upstream.sent().to_string()) }
+        },
+    )
+    .await;
+    process.signal(Signal::TERM);
+    let status = process.exit_within(PATIENCE).await;
+    assert_eq!(status.code(), Some(0), "{:?}", process.stderr());
+    assert_eq!(upstream.received(), ["hello"]);
+    let text = fs::read_to_string(&tape).expect("a recording");
+    // What the feed had sent and nobody had read is not in it; what is in it is whole.
+    assert!(text.lines().all(|line| parse(line).is_object()) && text.ends_with('\n'), "{text}");
+
+    let (code, _, err) = run(&mut command).await;
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("tape.jsonl") && err.contains("exists"), "{err}");
 }
 
 fn parse(text: &str) -> Value {

@@ -36,6 +36,8 @@ pub enum Command {
         #[arg(long, default_value = "client")]
         name: String,
     },
+    /// Record what a feed sends, into a file that `kind = "replay"` plays
+    Record(Box<crate::record::Record>),
     /// Print the events of a server as they come; reconnect and resume
     Tail(Box<crate::tail::Tail>),
 }

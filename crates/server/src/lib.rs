@@ -14,6 +14,7 @@ mod descriptors;
 pub mod key;
 mod metrics;
 mod panics;
+pub mod record;
 mod resumption;
 mod service;
 mod session;

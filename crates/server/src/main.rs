@@ -6,7 +6,7 @@ use clap::Parser as _;
 use standpipe_server::{
     args::{Args, Command},
     check::{self, Checked},
-    config, demo, key, tail, telemetry, wiring,
+    config, demo, key, record, tail, telemetry, wiring,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check_only(&args),
         Command::Demo { listen } => show(listen),
         Command::Key { name } => make_key(&name),
+        Command::Record(args) => with_runtime(1, record::run(*args, &config::Environment::of_process())),
         Command::Tail(args) => with_runtime(1, tail::run(*args)),
     };
     ended.unwrap_or_else(|error| {

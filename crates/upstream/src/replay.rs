@@ -67,7 +67,7 @@ impl Replay {
                 sleep_until(started + pause).await;
             }
             match frame.at {
-                Some(at) => feed.frame_of(frame.bytes.clone(), at.div_euclid(1000)).await?,
+                Some(at) => feed.frame_of(frame.bytes.clone(), frame.event.clone(), at.div_euclid(1000)).await?,
                 None => feed.frame(frame.bytes.clone()).await?,
             }
         }

@@ -102,15 +102,11 @@ impl Feed {
 
     /// A frame that has just come, of a type that the feed has a name for. Waits for room before the mapping.
     pub(crate) async fn frame_named(&self, bytes: Bytes, event: Option<Box<str>>) -> Result<(), Error> {
-        self.bring(bytes, event, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
+        self.frame_of(bytes, event, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
     }
 
-    /// A frame that came at `received`, in ms since 1970. Waits for room before the mapping.
-    pub(crate) async fn frame_of(&self, bytes: Bytes, received: i64) -> Result<(), Error> {
-        self.bring(bytes, None, received).await
-    }
-
-    async fn bring(&self, bytes: Bytes, event: Option<Box<str>>, received: i64) -> Result<(), Error> {
+    /// The same, of one that came at `received`, in ms since 1970.
+    pub(crate) async fn frame_of(&self, bytes: Bytes, event: Option<Box<str>>, received: i64) -> Result<(), Error> {
         self.door.status.received(bytes.len());
         let kib = u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX).min(MAX_WAITING_KIB);
         let room = Arc::clone(&self.door.room).acquire_many_owned(kib).await.map_err(|_| ended())?;

@@ -95,7 +95,8 @@ impl Trial {
         let mut events = Vec::new();
         let begun = Instant::now();
         {
-            let mut mapped = pin!(self.mapper.frame(frame.bytes.clone(), None, received, self.attempt));
+            let (bytes, event) = (frame.bytes.clone(), frame.event.as_deref());
+            let mut mapped = pin!(self.mapper.frame(bytes, event, received, self.attempt));
             loop {
                 tokio::select! {
                     // The queue first: at its bound, the frame waits for it.

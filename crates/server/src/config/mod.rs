@@ -93,6 +93,15 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, Problems
     settings(root, path.parent().unwrap_or(Path::new("")), environment)
 }
 
+/// The frames that the source of this name sends after connecting, as they stand in the file at `path` or in `environment`: with
+/// `${NAME}`, not with what that stands for. None if they cannot be read.
+pub fn written_sends(path: &Path, environment: &Environment, name: &str) -> Vec<String> {
+    let Ok(mut root) = file::read(path) else { return Vec::new() };
+    let mut reader = Reader::new(environment, path.parent().unwrap_or(Path::new("")));
+    overrides::apply(&mut root, &mut reader);
+    source::written_sends(&root, name)
+}
+
 /// Reads a TOML text in the place of a file. Relative paths in it are relative to the working directory.
 ///
 /// # Errors

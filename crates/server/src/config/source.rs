@@ -84,6 +84,16 @@ pub(super) fn name_of(source: &Value) -> Option<String> {
     }
 }
 
+/// The texts of `send` of the source of this name, with nothing replaced in them.
+pub(super) fn written_sends(root: &Table, name: &str) -> Vec<String> {
+    let Some(Value { kind: ValueKind::Array(sources), .. }) = root.get("source") else { return Vec::new() };
+    let source = sources.iter().find(|source| name_of(source).as_deref() == Some(name));
+    let Some(Value { kind: ValueKind::Table(table), .. }) = source else { return Vec::new() };
+    let Some(Value { kind: ValueKind::Array(sends), .. }) = table.get("send") else { return Vec::new() };
+    let text = |value: &Value| Found { path: String::new(), value }.text().map(str::to_owned);
+    sends.iter().filter_map(text).collect()
+}
+
 /// Reads all sources. The result is complete only if `reader` has no problems.
 pub(super) fn read(sources: Option<&Value>, reader: &mut Reader<'_>) -> Vec<SourceConfig> {
     let right = "write one [[source]] for each, with a name and a kind";

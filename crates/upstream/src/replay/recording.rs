@@ -2,8 +2,8 @@
 //!
 //! This file decides what a recording is. Each line is one JSON object, in a plain or gzip-compressed file. With `t` as
 //! one of `header`, `http`, `connect`, `send` and `recv` it is a line of a capture: `recv` lines hold a frame, as text in
-//! `data` or as base64 in `b64`, and `ts`, the time of its arrival in seconds since 1970; the others are of no use here.
-//! Any other object is a frame itself.
+//! `data` or as base64 in `b64`, and `ts`, the time of its arrival in seconds since 1970; `event` may say what the feed called its
+//! type. The others are of no use here. Any other object is a frame itself.
 //!
 //! A capture may hold its connections one after the other, so frames are sorted by `ts`, those of one time in the order
 //! of the file. That takes the whole recording in memory, at most [`MAX_RECORDING_BYTES`] of frames. A bad line costs
@@ -31,6 +31,8 @@ pub(crate) const MAX_RECORDING_BYTES: usize = 512 * 1024 * 1024;
 pub(crate) struct Recorded {
     /// In µs since 1970, if the line says so.
     pub at: Option<i64>,
+    /// What the feed called its type.
+    pub event: Option<Box<str>>,
     /// As received.
     pub bytes: Bytes,
 }
@@ -135,6 +137,8 @@ struct Row<'a> {
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     b64: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
 }
 
 fn frame_of(line: &[u8], max_frame: usize) -> Result<Option<Recorded>, String> {
@@ -142,19 +146,24 @@ fn frame_of(line: &[u8], max_frame: usize) -> Result<Option<Recorded>, String> {
     let row: Row<'_> = serde_json::from_slice(line).map_err(|e| format!("it is not a JSON object: {e}"))?;
     let word = row.t.map_or("", RawValue::get);
     let at = row.ts.map(|ts| micros(ts.get())).transpose();
-    let (bytes, at) = match word {
+    let (bytes, event, at) = match word {
         r#""header""# | r#""http""# | r#""connect""# | r#""send""# => return Ok(None),
         r#""recv""# => {
             let at = at?.ok_or("it has no `ts`")?;
-            (received(&row)?, Some(at))
+            (received(&row)?, event(&row)?, Some(at))
         }
         // A field that happens to be called `ts` says nothing unless it is a time.
-        _ => (Bytes::copy_from_slice(line), at.ok().flatten()),
+        _ => (Bytes::copy_from_slice(line), None, at.ok().flatten()),
     };
     if bytes.len() > max_frame {
         return Err(format!("its frame has {} bytes, at most {max_frame} are played", bytes.len()));
     }
-    Ok(Some(Recorded { at, bytes }))
+    Ok(Some(Recorded { at, event, bytes }))
+}
+
+fn event(row: &Row<'_>) -> Result<Option<Box<str>>, String> {
+    let text = |raw: &RawValue| serde_json::from_str::<Option<Box<str>>>(raw.get());
+    Ok(row.event.map(text).transpose().map_err(|_| "its `event` is not a text")?.flatten())
 }
 
 fn received(row: &Row<'_>) -> Result<Bytes, String> {
