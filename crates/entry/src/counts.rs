@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use standpipe_protocol::ErrorCode;
 
-use crate::rejection::Fault;
+use crate::{idempotency, rejection::Fault};
 
 /// A count for each word of a closed set.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ pub struct Counts {
     pub limits: CountBy,
     /// Deadlines that a peer, or the service, did not keep.
     pub deadlines: CountBy,
+    /// Requests with an idempotency key, by what they were to the memory of keys.
+    pub idempotency: CountBy,
+    pub(crate) idempotency_keys: AtomicU64,
 }
 
 /// What `error.code` of an answer says; it travels with the answer, as an extension.
@@ -139,7 +142,7 @@ impl CountBy {
     }
 
     /// One more of `word`. A word that is not of the set is not counted.
-    fn count(&self, word: &str) {
+    pub(crate) fn count(&self, word: &str) {
         if let Some((_, count)) = self.0.iter().find(|(known, _)| *known == word) {
             count.fetch_add(1, Relaxed);
         }
@@ -165,6 +168,8 @@ impl Default for Counts {
             refused_requests: CountBy::new(codes()),
             limits: CountBy::new(Limit::ALL.map(Limit::word)),
             deadlines: CountBy::new(Deadline::ALL.map(Deadline::word)),
+            idempotency: CountBy::new(idempotency::OUTCOMES),
+            idempotency_keys: AtomicU64::default(),
         }
     }
 }
@@ -188,6 +193,11 @@ impl Counts {
     /// 1 while nothing can be accepted, else 0.
     pub fn is_shut(&self) -> u64 {
         self.is_shut.load(Relaxed)
+    }
+
+    /// Idempotency keys that are known.
+    pub fn idempotency_keys(&self) -> u64 {
+        self.idempotency_keys.load(Relaxed)
     }
 
     /// One answer, on its way out.

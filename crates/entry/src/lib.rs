@@ -26,6 +26,7 @@ pub mod credential;
 mod exchange;
 pub mod guests;
 mod head;
+mod idempotency;
 mod listener;
 pub mod operations;
 pub mod origin;

@@ -26,6 +26,7 @@ use crate::{
     connection::Entrance,
     counts::Limit,
     exchange,
+    idempotency::Memory,
     routes::{self, Shared},
 };
 use pause::Pause;
@@ -121,6 +122,8 @@ impl Listener {
             guests: self.guests,
             stop: stop.clone(),
             publishing,
+            idempotency: Arc::new(Memory::new(Arc::clone(&self.counts))),
+            tasks: tracker.clone(),
         });
         let routes = exchange::serve(routes::all(&shared));
         let entrance = Arc::new(Entrance::new(routes, shared, Arc::clone(&places)));

@@ -51,6 +51,10 @@ faults! {
     BadHandshake => "BAD_HANDSHAKE", BAD_REQUEST;
     /// The path does not take this method; `Allow` names those that it takes.
     MethodNotAllowed => "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
+    /// A request with this `Idempotency-Key` is being followed; `Retry-After` says when to ask for its answer.
+    KeyUnderWay => "IDEMPOTENCY_KEY_UNDER_WAY", CONFLICT;
+    /// The `Idempotency-Key` is that of another request.
+    KeyReused => "IDEMPOTENCY_KEY_REUSED", UNPROCESSABLE_ENTITY;
     /// The request did not arrive in time.
     RequestTimeout => "REQUEST_TIMEOUT", REQUEST_TIMEOUT;
     /// The body, one line of it, or the number of its inputs is over the limit.

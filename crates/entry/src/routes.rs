@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc};
 use http::{Method, StatusCode};
 use standpipe_protocol::{ErrorCode, Json, Refusal, refusal::did_you_mean};
 use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, filters::BoxedFilter};
 
 pub(crate) use health::probe;
@@ -24,6 +24,7 @@ pub(crate) use health::probe;
 use crate::{
     Config, Counts, Guests, Service,
     answer::Response,
+    idempotency::Memory,
     operations::Denial,
     rejection::{Fault, Rejection, clip},
 };
@@ -55,6 +56,10 @@ pub(crate) struct Shared<S> {
     pub(crate) stop: CancellationToken,
     /// A place for each `/publish` at work.
     pub(crate) publishing: Arc<Semaphore>,
+    /// What `/publish` has answered to requests that may come again.
+    pub(crate) idempotency: Arc<Memory>,
+    /// Where what outlives its request runs.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Where a request comes from. The entry puts it into the request's extensions before the routes see it.

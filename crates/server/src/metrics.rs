@@ -169,6 +169,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
 fn fill_entry(page: &Page, entry: &Counts) -> prometheus::Result<()> {
     page.counter("entry_accepted_total", "TCP connections that were accepted.", entry.accepted())?;
     page.gauge("entry_http_connections", "Connections that speak HTTP, handshakes among them.", entry.http())?;
+    page.gauge("entry_idempotency_keys", "Idempotency keys that are remembered.", entry.idempotency_keys())?;
     let help = "Attempts to accept for which there was no file descriptor, or no memory.";
     page.counter("entry_accept_failures_total", help, entry.accept_failures())?;
     page.gauge("entry_shut", "1 while nothing can be accepted for that reason.", entry.is_shut())?;
@@ -178,6 +179,7 @@ fn fill_entry(page: &Page, entry: &Counts) -> prometheus::Result<()> {
         ("entry_requests_refused_total", "Other requests that were refused.", "code", &entry.refused_requests),
         ("entry_limits_total", "Times that somebody was at a limit, by its key.", "limit", &entry.limits),
         ("entry_deadlines_total", "Waits of the entry that were given up.", "deadline", &entry.deadlines),
+        ("entry_idempotency_total", "Requests with an idempotency key, by what it was.", "key", &entry.idempotency),
     ] {
         let counts: Vec<_> = counted.all().collect();
         page.labelled_counter(name, help, label, &counts)?;

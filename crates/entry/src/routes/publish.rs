@@ -3,7 +3,10 @@
 //! A body of JSON is one input, or an array of them, and is taken as a whole or not at all. A body of lines (NDJSON) is
 //! taken as it arrives, so it may be long; a line that is not JSON is refused alone. If such a stream cannot be read to
 //! its end, the answer still says what became of the lines before.
+//!
+//! A body of JSON may come with an `Idempotency-Key`: it is then published once, however often it is sent ([`once`]).
 
+mod once;
 mod receipt;
 
 use std::{fmt::Display, sync::Arc};
@@ -23,6 +26,7 @@ use crate::{
     body::{Body, Lines, too_large},
     counts::Limit,
     credential::in_headers,
+    idempotency::Key,
     rejection::{Fault, Rejection, clip},
     service::Published,
 };
@@ -60,6 +64,14 @@ async fn publish<S: Service, B: Buf>(
     let [source, token] = parameters("/publish", query, ["source", "access_token"])?;
     let pass = publisher(call, headers, token.map(Secret)).await?;
     let kind = kind(headers)?;
+    let key = Key::of(headers)?;
+    if key.is_some() && kind == Kind::Lines {
+        return Err(Rejection::new(
+            Fault::BadRequest,
+            "lines are published as they arrive: no key stands for all of them",
+        )
+        .hint("leave out `Idempotency-Key` and give events ids: what is published again is then a duplicate"));
+    }
     let limits = &call.shared.config.limits;
     let deadlines = &call.shared.config.deadlines;
     let (max, deadline) = match kind {
@@ -68,11 +80,15 @@ async fn publish<S: Service, B: Buf>(
     };
     refuse_promised(headers, max)?;
     afford(call, &pass, 0)?;
-    let _place = place(call)?;
+    let place = place(call)?;
     let body = Body::new(chunks, max, deadline);
     let receipt = match kind {
         Kind::Json => {
-            let inputs = inputs(&body.whole().await?, limits.max_inputs)?;
+            let body = body.whole().await?;
+            if let Some(key) = key {
+                return once::publish(call, once::Request { source, pass, key, body, place }).await;
+            }
+            let inputs = inputs(&body, limits.max_inputs)?;
             afford(call, &pass, inputs.len())?;
             Receipt::from(hand_on(call, source.as_deref(), &pass, inputs).await?)
         }
@@ -85,7 +101,11 @@ async fn publish<S: Service, B: Buf>(
             }
         }
     };
-    Ok(answer::json(StatusCode::OK, receipt.json().as_str().to_owned()))
+    Ok(answered(&receipt.json()))
+}
+
+fn answered(receipt: &Json) -> Response {
+    answer::json(StatusCode::OK, receipt.as_str().to_owned())
 }
 
 /// Who publishes: an operator, to whatever topics; or a client, to those that its credential grants.

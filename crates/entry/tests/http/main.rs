@@ -6,6 +6,7 @@ mod deadlines;
 mod framing;
 #[cfg(test)]
 mod handshake;
+mod idempotency;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

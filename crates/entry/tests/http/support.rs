@@ -23,7 +23,7 @@ use standpipe_selection::{Bounds, Query};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +50,8 @@ pub(crate) struct House {
     pub(crate) is_full: AtomicBool,
     /// Whether `status` never answers.
     pub(crate) hangs: AtomicBool,
+    /// What `"wait"` waits for.
+    pub(crate) gate: Semaphore,
     seq: AtomicU64,
     pub(crate) batches: Mutex<Vec<usize>>,
 }
@@ -129,7 +131,7 @@ impl Service for House {
         Json::written(r#"[{"name":"in"}]"#)
     }
 
-    /// `"dup"`, `"odd"` and `"hang"` are what they say; all else is accepted.
+    /// `"dup"`, `"odd"`, `"hang"` and `"wait"` are what they say; all else is accepted.
     async fn publish(&self, source: Option<&str>, _: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
         if let Some(unknown) = source.filter(|name| *name != "in") {
             return Err(Refusal::new(ErrorCode::NotFound, format!("there is no source `{unknown}`")));
@@ -141,6 +143,10 @@ impl Service for House {
                 "\"dup\"" => Published::Duplicate,
                 "\"odd\"" => Published::Unmapped { why: "no output".to_owned() },
                 "\"hang\"" => pending().await,
+                "\"wait\"" => {
+                    self.gate.acquire().await.unwrap().forget();
+                    Published::Duplicate
+                }
                 _ => Published::Accepted { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1 },
             });
         }
@@ -186,6 +192,7 @@ impl Server {
             draining: AtomicBool::default(),
             is_full: AtomicBool::default(),
             hangs: AtomicBool::default(),
+            gate: Semaphore::new(0),
             seq: AtomicU64::default(),
             batches: Mutex::default(),
         });
