@@ -1,12 +1,12 @@
 //! The benchmarks of the whole server: what is built and installed for them, and with which profile. What is measured is
-//! in `bench/`, and in `tests/src/bin/follow.rs`.
+//! in `bench/`, and in `tests/src/bin` where a scenario has a program of its own.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{flags::Bench, process::succeeds, setup, test_e2e, workspace::Workspace};
 
-/// The scenario that has a program of its own.
-const FOLLOW: &str = "follow";
+/// The scenarios that have a program of their own.
+const PROGRAMS: [&str; 2] = ["follow", "upstream"];
 
 /// `cargo xtask bench [SCENARIO]`. Both ends are built as they are released: a slow client would be measured in the
 /// server.
@@ -19,8 +19,9 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> anyhow::Result<ExitCo
     }
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--quiet", "--release", "--package"]);
-    if bench.scenario.as_deref() == Some(FOLLOW) {
-        cargo.args([test_e2e::PACKAGE, "--bin", FOLLOW]);
+    let program = PROGRAMS.into_iter().find(|name| bench.scenario.as_deref() == Some(name));
+    if let Some(program) = program {
+        cargo.args([test_e2e::PACKAGE, "--bin", program]);
         cargo.env("STANDPIPE_BIN", workspace.target.join("release/standpipe"));
     } else {
         let servers = servers(workspace)?;
