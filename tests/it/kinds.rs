@@ -16,7 +16,7 @@ pub(crate) async fn serve(kind: &str, file: &Path, more: &[&str]) -> (Process, V
     (process, told)
 }
 
-fn lines(file: &Path) -> Vec<Value> {
+pub(crate) fn lines(file: &Path) -> Vec<Value> {
     use std::io::{BufRead as _, BufReader};
     let file = std::fs::File::open(file).expect("a recording");
     let lines = BufReader::new(flate2::read::MultiGzDecoder::new(file)).lines();

@@ -14,11 +14,14 @@ mod demo;
 mod drain;
 mod exodus;
 mod faults;
+mod gaps;
+mod group;
 mod handshake;
 mod kinds;
 mod limits;
 mod liveness;
 mod pages;
+mod partial;
 mod platform;
 mod presets;
 mod receipts;
@@ -33,6 +36,7 @@ mod tenants;
 mod upstream;
 
 use serde_json::{Value, json};
+use standpipe_tests::{FakeUpstream, PATIENCE, Server, eventually, fake_upstream::Cut};
 
 /// A server that is fed by `POST /publish`, without a mapping.
 const PUSH: &str = r#"
@@ -55,4 +59,42 @@ fn seq(message: &Value) -> u64 {
 fn cursor_seq(cursor: &Value) -> u64 {
     let seq = cursor.as_str().and_then(|cursor| cursor.split(':').nth(1)?.parse().ok());
     seq.unwrap_or_else(|| panic!("not a cursor: {cursor}"))
+}
+
+/// Waits until `/sources` tells of the source of this name what it should.
+async fn until_source(server: &Server, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    eventually(what, PATIENCE, async || {
+        let answer = server.get("/sources").await.json();
+        let sources = answer["sources"].as_array().unwrap_or_else(|| panic!("no list of sources: {answer}"));
+        match sources.iter().find(|source| source["name"] == name) {
+            Some(source) if is_so(source) => Ok(source.clone()),
+            Some(source) => Err(source.to_string()),
+            None => panic!("no source {name}: {answer}"),
+        }
+    })
+    .await
+}
+
+/// Waits until somebody has the feed of an upstream that moves on by itself.
+async fn until_followed(upstream: &FakeUpstream) {
+    eventually("a follower", PATIENCE, async || match upstream.followed() {
+        0 => Err("nobody is there"),
+        _ => Ok(()),
+    })
+    .await;
+}
+
+/// Cuts the connection of an upstream that moves on by itself, and waits for the next one. What is done `meanwhile`
+/// happens while there is none.
+async fn reconnect_by(upstream: &FakeUpstream, how: Cut, meanwhile: impl FnOnce()) {
+    upstream.shut();
+    upstream.cut(how);
+    eventually("nobody is there", PATIENCE, async || match upstream.followed() {
+        0 => Ok(()),
+        followed => Err(followed),
+    })
+    .await;
+    meanwhile();
+    upstream.reopen();
+    until_followed(upstream).await;
 }

@@ -9,6 +9,8 @@ use standpipe_tests::{
     feeds::Capture,
 };
 
+use crate::until_source;
+
 /// A source that takes each frame's number as its payload.
 fn numbers(upstream: &FakeUpstream, more: &str) -> String {
     format!(
@@ -19,22 +21,6 @@ fn numbers(upstream: &FakeUpstream, more: &str) -> String {
 
 fn frames(count: usize) -> Vec<String> {
     (0..count).map(|i| format!(r#"{{"n":{i}}}"#)).collect()
-}
-
-/// What `/sources` tells of the only source.
-async fn source(server: &Server) -> Value {
-    let answer = server.get("/sources").await.json();
-    let sources = answer["sources"].as_array().unwrap_or_else(|| panic!("no list of sources: {answer}"));
-    assert_eq!(sources.len(), 1, "{answer}");
-    sources[0].clone()
-}
-
-async fn until_source(server: &Server, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    eventually(what, PATIENCE, async || {
-        let source = source(server).await;
-        if is_so(&source) { Ok(source) } else { Err(source.to_string()) }
-    })
-    .await
 }
 
 async fn next_number(client: &mut Socket) -> i64 {
@@ -57,7 +43,7 @@ async fn a_source_that_was_cut_is_connected_again_and_goes_on() {
             if upstream.accepted() == 2 { Ok(()) } else { Err(upstream.accepted().to_string()) }
         })
         .await;
-        let source = until_source(&server, "counted", |source| source["reconnects"] == 1).await;
+        let source = until_source(&server, "numbers", "counted", |source| source["reconnects"] == 1).await;
         assert_eq!(source["events"], 6, "{source}");
     }
 }
@@ -69,7 +55,7 @@ async fn clients_are_told_when_a_source_falls_silent_and_when_it_is_back() {
     let mut client = Socket::open(server.addr(), "/ws?topics=other").await;
     client.until("subscribed").await;
     upstream.release();
-    until_source(&server, "live", |source| source["state"] == "live").await;
+    until_source(&server, "numbers", "live", |source| source["state"] == "live").await;
     upstream.hold();
     let mut states = Vec::new();
     while states.last().is_none_or(|state| state != "stale") {
@@ -100,7 +86,7 @@ async fn frames_that_cannot_be_mapped_are_counted_and_the_source_goes_on() {
     upstream.release();
     assert_eq!(next_number(&mut client).await, 1);
     assert_eq!(next_number(&mut client).await, 2);
-    let source = until_source(&server, "all frames counted", |source| source["frames"] == 5).await;
+    let source = until_source(&server, "numbers", "all frames counted", |source| source["frames"] == 5).await;
     assert_eq!((&source["events"], &source["unmapped"]), (&2.into(), &2.into()), "{source}");
     let errors: i64 = source["errors"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_i64()).sum();
     assert_eq!(errors, 2, "{source}");
@@ -112,7 +98,7 @@ async fn a_flood_of_nonsense_is_sampled_in_the_log() {
     let upstream = FakeUpstream::start(Capture::of(vec!["nonsense".to_owned(); 5_000]), Speed::Max).await;
     let server = Server::start(&numbers(&upstream, "")).await;
     upstream.release();
-    until_source(&server, "all frames counted", |source| source["frames"] == 5_000).await;
+    until_source(&server, "numbers", "all frames counted", |source| source["frames"] == 5_000).await;
     let lines = server.log().iter().filter(|line| line.contains("nonsense") || line.contains("decode")).count();
     assert!((1..100).contains(&lines), "{lines} lines");
 }
@@ -138,10 +124,10 @@ async fn a_certificate_is_accepted_only_if_it_is_vouched_for() {
     upstream.release();
     let trusting = format!("ca_file = \"{}\"", upstream.ca_file().display());
     let server = Server::start(&numbers(&upstream, &trusting)).await;
-    until_source(&server, "one event", |source| source["events"] == 1).await;
+    until_source(&server, "numbers", "one event", |source| source["events"] == 1).await;
 
     let server = Server::start(&numbers(&upstream, "")).await;
-    let source = until_source(&server, "a refusal", |source| source["state"] == "down").await;
+    let source = until_source(&server, "numbers", "a refusal", |source| source["state"] == "down").await;
     assert_eq!(source["events"], 0, "{source}");
     assert!(source["last_error"].to_string().to_lowercase().contains("certificate"), "{source}");
 }
@@ -152,7 +138,7 @@ async fn an_upstream_that_is_not_there_keeps_nobody_from_connecting() {
     let server = Server::start(config).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
     client.until("subscribed").await;
-    until_source(&server, "down", |source| source["state"] == "down").await;
+    until_source(&server, "gone", "down", |source| source["state"] == "down").await;
     let silence = client.receive_within(Duration::from_millis(50)).await;
     assert!(!matches!(silence, Some(standpipe_tests::socket::Received::Closed { .. })), "{silence:?}");
 }

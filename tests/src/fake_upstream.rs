@@ -2,7 +2,8 @@
 //! recorded frames, serves the recorded HTTP answers on the same port, and fails when told to.
 //!
 //! A recorded connection is a feed, not a file: a client that connects again goes on where the feed is. Until
-//! [`FakeUpstream::release`] nothing is sent, so that a test can have its clients in place first.
+//! [`FakeUpstream::release`] nothing is sent, so that a test can have its clients in place first. With [`Speed::OnCue`] the
+//! feed moves on frame by frame as the test says, whether anybody is connected or not.
 
 mod connection;
 mod tls;
@@ -35,6 +36,8 @@ pub enum Speed {
     Times(f64),
     /// One after the other.
     Max,
+    /// Each when the test says so, see [`FakeUpstream::air`]: what a client was not there for is gone.
+    OnCue,
 }
 
 /// How a connection is cut.
@@ -69,6 +72,10 @@ struct Shared {
 #[derive(Debug, Clone, Copy, Default)]
 struct Orders {
     flowing: bool,
+    /// How many frames of each feed have been on the air, with [`Speed::OnCue`].
+    aired: usize,
+    /// New clients wait.
+    shut: bool,
     /// How many times all connections were cut, and how the last time.
     cuts: usize,
     how: Option<Cut>,
@@ -136,6 +143,21 @@ impl FakeUpstream {
         self.shared.orders.send_modify(|orders| orders.flowing = false);
     }
 
+    /// The next `count` frames of each feed are on the air: sent to whoever has it now, and to nobody later.
+    pub fn air(&self, count: usize) {
+        self.shared.orders.send_modify(|orders| orders.aired += count);
+    }
+
+    /// Lets clients that come from here on wait for their handshake, until [`FakeUpstream::reopen`].
+    pub fn shut(&self) {
+        self.shared.orders.send_modify(|orders| orders.shut = true);
+    }
+
+    /// Accepts clients again.
+    pub fn reopen(&self) {
+        self.shared.orders.send_modify(|orders| orders.shut = false);
+    }
+
     /// Cuts all connections; new ones are accepted.
     pub fn cut(&self, how: Cut) {
         self.shared.orders.send_modify(|orders| {
@@ -154,7 +176,12 @@ impl FakeUpstream {
         self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// How many frames were sent.
+    /// How many feeds a client has now.
+    pub fn followed(&self) -> usize {
+        self.shared.feeds().iter().filter(|feed| feed.taken).count()
+    }
+
+    /// How many frames were sent, or have gone by.
     pub fn sent(&self) -> usize {
         self.shared.feeds().iter().map(|feed| feed.sent).sum()
     }

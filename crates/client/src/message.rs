@@ -193,13 +193,19 @@ pub struct Heartbeat {
     pub ts: u64,
 }
 
-/// A source changed its state.
+/// A source changed its state, or has missed something of its feed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Source {
     /// Its name.
     pub source: String,
-    /// The new state: `connecting`, `live`, `stale`, `down`.
+    /// The new state: `connecting`, `live`, `stale`, `down`; or `gap`.
     pub state: String,
+    /// Of a `gap`: how much is missing, in the feed's numbers.
+    #[serde(default)]
+    pub missed: Option<u64>,
+    /// Of a `gap`: of which topic, if that can be told.
+    #[serde(default)]
+    pub topic: Option<String>,
     /// Since when, milliseconds since 1970-01-01 UTC.
     #[serde(default)]
     pub since: u64,

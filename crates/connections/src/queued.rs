@@ -64,6 +64,7 @@ pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
         | Message::SnapshotEnd { .. }
         | Message::Gap(_)
         | Message::Source { .. }
+        | Message::SourceGap { .. }
         | Message::Goodbye(_) => true,
         Message::Heartbeat { .. } | Message::Pong { .. } | Message::Error(_) => false,
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use standpipe_connections::Signal;
-use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal};
+use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal, SourceNews};
 use standpipe_selection::Grant;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -15,7 +15,7 @@ use crate::{
     Config, Kept, Log, Ring,
     appender::append_all,
     budget::Budget,
-    mailbox::{SourceNews, ToShard},
+    mailbox::ToShard,
     report::{Description, Report},
     resume,
     shard::Shard,
@@ -107,7 +107,7 @@ impl Fanout {
         resume::start(after, on_gap, grant, &*self.log, reach).map(drop)
     }
 
-    /// Tells all shards, and so all clients, of a source.
+    /// Tells all shards, and so all clients whom it concerns, of a source.
     pub async fn tell_source(&self, news: &SourceNews) {
         for shard in self.shards.iter() {
             // A shard that is gone has no clients to tell.

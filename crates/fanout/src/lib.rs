@@ -31,7 +31,7 @@ pub use budget::Kept;
 pub use config::Config;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};
-pub use mailbox::{Open, Request, SourceNews, ToShard};
+pub use mailbox::{Open, Request, ToShard};
 pub use report::{Counters, DescribedSubscription, Description, Report};
 pub use ring::Ring;
 pub use state::{KeysReport, State};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use standpipe_connections::{Connection, Ended};
-use standpipe_protocol::{After, ConnectionId, OnGap, SourceState};
+use standpipe_protocol::{After, ConnectionId, OnGap, SourceNews};
 use standpipe_selection::{Grant, Params, Pattern, Selection};
 use tokio::sync::oneshot;
 
@@ -27,7 +27,7 @@ pub enum ToShard {
         /// How.
         ended: Ended,
     },
-    /// A source has changed its state.
+    /// There is something to tell of a source.
     Source(SourceNews),
     /// Asks for descriptions: of one connection, or of all.
     Describe(Option<ConnectionId>, oneshot::Sender<Vec<Description>>),
@@ -76,15 +76,4 @@ pub enum Request {
         /// What its client may see now.
         grant: Arc<Grant>,
     },
-}
-
-/// A change of a source's state.
-#[derive(Debug, Clone)]
-pub struct SourceNews {
-    /// Its name.
-    pub source: Arc<str>,
-    /// Its new state.
-    pub state: SourceState,
-    /// Since when, milliseconds since 1970-01-01 UTC.
-    pub since: u64,
 }

@@ -20,7 +20,9 @@ use std::{
 use slab::Slab;
 use standpipe_connections::{Closing, Mark, Signal, clock::unix_ms};
 use standpipe_ledger::{Progress, Totals};
-use standpipe_protocol::{CloseReason, ConnectionId, Cursor, Message, Record, Refusal, SourceState};
+use standpipe_protocol::{
+    CloseReason, ConnectionId, Cursor, GapState, Message, Record, Refusal, SourceNews, SourceState, SourceTurn, Topic,
+};
 use standpipe_selection::Index;
 use tokio::{
     sync::{mpsc, watch},
@@ -33,7 +35,7 @@ use crate::{
     budget::Budget,
     client::{Client, Mode},
     convoy::Convoy,
-    mailbox::{Open, Request, SourceNews, ToShard},
+    mailbox::{Open, Request, ToShard},
     report::Counters,
     resume, snapshot,
 };
@@ -243,9 +245,26 @@ impl Shard {
     }
 
     fn tell_source(&mut self, news: &SourceNews, now: Instant) {
-        self.sources.insert(Arc::clone(&news.source), (news.state, news.since));
-        let message = Message::Source { source: &news.source, state: news.state, since: news.since };
-        for (_, client) in self.clients.iter().filter(|(_, client)| !client.subscriptions.is_empty()) {
+        let (source, since) = (&*news.source, news.since);
+        let (message, topic) = match &news.turn {
+            SourceTurn::State(state) => {
+                self.sources.insert(Arc::clone(&news.source), (*state, since));
+                (Message::Source { source, state: *state, since }, None)
+            }
+            SourceTurn::Gap { topic, missed } => {
+                let name = topic.as_ref().map(Topic::as_str);
+                (
+                    Message::SourceGap { source, state: GapState::Gap, since, missed: *missed, topic: name },
+                    topic.as_ref(),
+                )
+            }
+        };
+        // A topic that is named concerns, and is shown to, those who have it among theirs, whatever their filters.
+        let concerned = |client: &Client| match topic {
+            Some(topic) => client.subscriptions.iter().any(|subscription| subscription.pattern.matches(topic)),
+            None => !client.subscriptions.is_empty(),
+        };
+        for (_, client) in self.clients.iter().filter(|(_, client)| concerned(client)) {
             client.connection.tell(&message, Mark::Control, now);
         }
     }

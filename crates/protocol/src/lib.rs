@@ -27,9 +27,9 @@ pub use event::{Class, Event, EventView, Item, Pinned, Record};
 pub use id::{ConnectionId, ResumeToken};
 pub use identity::Identity;
 pub use json::{Json, JsonError, MAX_NESTING};
-pub use message::{Gap, GapReason, Goodbye, Limits, Message, Welcome};
+pub use message::{Gap, GapReason, GapState, Goodbye, Limits, Message, Welcome};
 pub use refusal::{ErrorCode, Refusal};
-pub use source::SourceState;
+pub use source::{SourceNews, SourceState, SourceTurn};
 pub use topic::{Topic, TopicError};
 
 /// The version of the wire, as told in `welcome`.

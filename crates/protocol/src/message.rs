@@ -96,6 +96,21 @@ pub enum Message<'a> {
         /// Since when, milliseconds since 1970-01-01 UTC.
         since: u64,
     },
+    /// A source has missed some of what its feed has sent, by the feed's own numbers.
+    #[serde(rename = "source")]
+    SourceGap {
+        /// Its name.
+        source: &'a str,
+        /// `gap`, where the others have their state.
+        state: GapState,
+        /// Since when it is known, milliseconds since 1970-01-01 UTC.
+        since: u64,
+        /// How much is missing, in the feed's numbers.
+        missed: u64,
+        /// Of which topic; absent if that cannot be told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'a str>,
+    },
     /// The answer to `ping`.
     Pong {
         /// The id of the command, if it had one.
@@ -106,6 +121,14 @@ pub enum Message<'a> {
     Error(&'a Refusal),
     /// The last message; a Close frame follows.
     Goodbye(Goodbye),
+}
+
+/// See [`Message::SourceGap`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapState {
+    /// The only one.
+    Gap,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

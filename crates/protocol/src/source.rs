@@ -1,6 +1,8 @@
-//! The state of a source, as clients and operators are told it.
+//! What there is to tell of a source: its state, as clients and operators know it, and what it has missed.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use crate::Topic;
 
 /// Whether a source delivers.
 ///
@@ -35,6 +37,31 @@ impl SourceState {
             Self::Down => "down",
         }
     }
+}
+
+/// Something to tell of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceNews {
+    /// The name that clients know it by.
+    pub source: Arc<str>,
+    /// Since when it is so, in milliseconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// What.
+    pub turn: SourceTurn,
+}
+
+/// What has become of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceTurn {
+    /// It is in another state.
+    State(SourceState),
+    /// It is known, by the feed's own numbers, not to have got all that the feed has sent.
+    Gap {
+        /// Of what; of nothing that can be told apart, if there is none.
+        topic: Option<Topic>,
+        /// How much, in the feed's numbers.
+        missed: u64,
+    },
 }
 
 impl fmt::Display for SourceState {

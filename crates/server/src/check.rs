@@ -77,7 +77,8 @@ fn summary(file: &Path, settings: &Settings) -> String {
     line("listen", server.listen.to_string());
     for source in sources {
         let mapped = if source.mapping.is_some() { ", mapped" } else { "" };
-        line("source", format!("{}: {}{mapped}", source.name, origin(&source.kind)));
+        let group = source.group.as_ref().map_or_else(String::new, |group| format!(", of group {group}"));
+        line("source", format!("{}: {}{mapped}{group}", source.name, origin(&source.kind)));
     }
     let (events, bytes, age) = (log.max_events, size(log.max_bytes), show_duration(log.max_age));
     line("log", format!("up to {events} events, {bytes}, {age}"));

@@ -264,11 +264,15 @@ fn fill_billing(page: &Page, billing: &standpipe_ledger::Report) -> prometheus::
 
 fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
     type Number = fn(&SourceStatus) -> u64;
-    let totals: [(&str, &str, Number); 6] = [
+    let totals: [(&str, &str, Number); 8] = [
         ("upstream_frames_total", "Frames received.", |s| s.frames),
         ("upstream_bytes_total", "Their bytes.", |s| s.bytes),
         ("upstream_events_total", "Events put into the log.", |s| s.events),
         ("upstream_duplicates_total", "Events dropped because their id had come before.", |s| s.duplicates),
+        ("upstream_unmerged_total", "Partial updates dropped because no full state of their key had come.", |s| {
+            s.unmerged
+        }),
+        ("upstream_missed_total", "What the feed has sent and nobody got, by its own numbers.", |s| s.missed),
         ("upstream_unmapped_total", "Frames and outputs that could not become events.", |s| s.unmapped),
         ("upstream_reconnects_total", "Attempts to connect after the first.", |s| s.reconnects),
     ];

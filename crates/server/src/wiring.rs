@@ -5,10 +5,10 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
 use standpipe_entry::{Auth, Listener};
-use standpipe_fanout::{Fanout, SourceNews};
+use standpipe_fanout::Fanout;
 use standpipe_liveness::DrainPlan;
-use standpipe_protocol::Epoch;
-use standpipe_upstream::{SourceChange, Upstream};
+use standpipe_protocol::{Epoch, SourceNews};
+use standpipe_upstream::Upstream;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,8 +24,8 @@ use crate::{
     shutdown::Signals,
 };
 
-/// Changes of sources that wait to be told. Sources wait when it is full.
-const CHANGES: usize = 64;
+/// News of sources that wait to be told. When it is full, what is newer takes the place of what is older.
+const NEWS: usize = 64;
 
 /// Clients of a shard that read the log at the same time, from which on they read it together: by then an index of what
 /// they want costs less than what each would read in vain.
@@ -63,13 +63,13 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let epoch = Epoch(session::random().ok_or_else(|| anyhow!("the system gives no randomness for the log's epoch"))?);
     let shards = TaskTracker::new();
     let (fanout, items) = Fanout::start(&fanout_config(&settings, billing.as_deref()), epoch, &shards, &stop_shards);
-    let (changes, changed) = mpsc::channel(CHANGES);
-    shards.spawn(tell_sources(fanout.clone(), changed));
-    let upstream = Upstream::start(settings.sources.clone(), &items, &changes, &sources, &stop_sources)
+    let (to_tell, news) = mpsc::channel(NEWS);
+    shards.spawn(stop_shards.clone().run_until_cancelled_owned(tell_sources(fanout.clone(), news)));
+    let upstream = Upstream::start(settings.sources.clone(), &items, &to_tell, &sources, &stop_sources)
         .context("start the sources")?;
     let auth = Arc::new(auth::start(&settings.auth, &sources, &stop_sources)?);
-    // The sources hold the ends that count: the log and the news end with the last of them.
-    drop((items, changes));
+    // The sources hold the ends that count.
+    drop((items, to_tell));
     let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream, billing.clone()));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
@@ -195,10 +195,10 @@ fn fanout_config(settings: &Settings, billing: Option<&Billing>) -> standpipe_fa
     }
 }
 
-/// Carries news of sources to the clients, until every source is gone.
-async fn tell_sources(fanout: Fanout, mut changed: mpsc::Receiver<SourceChange>) {
-    while let Some(SourceChange { source, state, since }) = changed.recv().await {
-        fanout.tell_source(&SourceNews { source, state, since }).await;
+/// Carries news of sources to the clients.
+async fn tell_sources(fanout: Fanout, mut news: mpsc::Receiver<SourceNews>) {
+    while let Some(news) = news.recv().await {
+        fanout.tell_source(&news).await;
     }
 }
 

@@ -4,15 +4,18 @@
 //! server's; what cannot be said wrongly in a type is checked by the constructors of the types used here
 //! ([`Endpoint`], [`Decoding`], [`Mapping`], [`Speed`]).
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{Decoding, Endpoint, Headers, Mapping};
+use crate::{Decoding, Endpoint, Headers, Mapping, Numbering};
 
 /// One source.
 #[derive(Debug, Clone)]
 pub struct SourceConfig {
     /// Its name: unique, part of every event, `$source` in mappings.
     pub name: Arc<str>,
+    /// The feed that it is one of several connections to. Their events and their state bear this name, and what one of
+    /// them has brought is known to all. The first of them says how many ids are remembered, and what numbers count.
+    pub group: Option<Arc<str>>,
     /// Where its frames come from.
     pub kind: Kind,
     /// What makes events of a frame. Without it a frame has to be an event already: `{topic, key?, id?, ts?, n?, data}`.
@@ -21,6 +24,10 @@ pub struct SourceConfig {
     pub stale_after: Option<Duration>,
     /// How many ids of its latest events are remembered, to drop what comes twice. 0: none.
     pub dedupe: usize,
+    /// Of how many keys the state is kept, to merge partial updates into. None: events say all of their key.
+    pub merge: Option<NonZeroUsize>,
+    /// What the running numbers of its events count.
+    pub numbers: Numbering,
 }
 
 /// Where frames come from.

@@ -5,14 +5,14 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use standpipe_protocol::{Item, Json, SourceState};
+use standpipe_protocol::{Item, Json, SourceNews, SourceState, SourceTurn};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{ErrorKind, Kind, Mapping, SourceChange, SourceConfig, SourceStatus, Upstream};
+use crate::{ErrorKind, Kind, Mapping, Numbering, SourceConfig, SourceStatus, Upstream};
 
 /// The longest that anything in a test may take. Reached only when it fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ pub(crate) trait Rig: Sized {
 pub(crate) struct Running {
     pub upstream: Upstream,
     pub events: mpsc::Receiver<Item>,
-    pub changes: mpsc::Receiver<SourceChange>,
+    pub changes: mpsc::Receiver<SourceNews>,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
     seq: u64,
@@ -39,7 +39,16 @@ pub(crate) struct Running {
 /// A source named `s`, whose frames are numbers and whose events are on topic `t`.
 pub(crate) fn numbers(kind: Kind) -> SourceConfig {
     let mapping = Mapping::compile(r#"numbers | {topic: "t", id: ., data: .}"#).unwrap();
-    SourceConfig { name: Arc::from("s"), kind, mapping: Some(mapping), stale_after: None, dedupe: 100 }
+    SourceConfig {
+        name: Arc::from("s"),
+        group: None,
+        kind,
+        mapping: Some(mapping),
+        stale_after: None,
+        dedupe: 100,
+        merge: None,
+        numbers: Numbering::Topic,
+    }
 }
 
 impl Running {
@@ -63,8 +72,17 @@ impl Running {
         data
     }
 
+    /// What is told next.
+    pub(crate) async fn news(&mut self) -> SourceTurn {
+        timeout(LIMIT, self.changes.recv()).await.expect("news").expect("a listener").turn
+    }
+
+    /// The state that is told next, and nothing else before it.
     pub(crate) async fn state(&mut self) -> SourceState {
-        timeout(LIMIT, self.changes.recv()).await.expect("a change").expect("a listener").state
+        match self.news().await {
+            SourceTurn::State(state) => state,
+            gap @ SourceTurn::Gap { .. } => panic!("{gap:?}"),
+        }
     }
 
     /// Waits until this state is told.

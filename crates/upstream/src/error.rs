@@ -121,6 +121,18 @@ pub enum Error {
     /// The mapping gave something that is not an event.
     #[error("the mapping gave no event: {0}")]
     Shape(#[from] ShapeError),
+    /// The state of a key is not kept: updates of it cannot be merged.
+    #[error("the state of a key is not kept, so its updates are lost: there is room for no more than {0} keys")]
+    Unkept(usize),
+    /// An event of a group cannot be known as what another of its sources has brought.
+    #[error("an event has no `id`: every source of its group brings it")]
+    Unnamed,
+    /// There are more series of numbers than are followed.
+    #[error("gaps are not looked for in further numbers: there are {0} series already")]
+    Unfollowed(usize),
+    /// The mapping gave more than is carried from frame to frame.
+    #[error("the state of the mapping is not kept: it has more than {0} bytes")]
+    State(usize),
     /// The mapping of answers gave more than the connection takes.
     #[error("an answer was dropped: {0} are already waiting to be sent")]
     Answers(usize),
@@ -187,7 +199,7 @@ pub enum ErrorKind {
     Line,
     /// The mapping failed.
     Program,
-    /// The mapping was stopped at a bound.
+    /// The mapping was stopped at a bound, or the memory of a source has come to one.
     Bound,
     /// The mapping gave something that is not an event.
     Shape,
@@ -255,8 +267,8 @@ impl Error {
             Self::Frame(_) => ErrorKind::Decode,
             Self::Line { .. } => ErrorKind::Line,
             Self::Program(_) => ErrorKind::Program,
-            Self::Bound(_) => ErrorKind::Bound,
-            Self::Shape(_) => ErrorKind::Shape,
+            Self::Bound(_) | Self::Unkept(_) | Self::Unfollowed(_) | Self::State(_) => ErrorKind::Bound,
+            Self::Shape(_) | Self::Unnamed => ErrorKind::Shape,
             Self::Answers(_) => ErrorKind::Answer,
             Self::Unreadable { .. } | Self::Unplayable { .. } | Self::Authorities { .. } | Self::Spawn { .. } => {
                 ErrorKind::File

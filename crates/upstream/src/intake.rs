@@ -1,27 +1,29 @@
-//! From a value to the queue of the log: map, drop what came before, wait for room.
+//! From a value to the queue of the log: map, wait for room, make whole, drop what came before.
 //!
 //! This file is the one way by which anything of a source becomes events, whichever kind brought it, and it keeps the
 //! counts. It leaves to others where values come from (`mapper` for frames, `push` for inputs) and on which thread
 //! programs run: a value that is to be mapped by a program has to be brought on one with stack for it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
 use jaq_json::Val;
-use standpipe_protocol::{Event, Item, Json, Topic};
+use standpipe_protocol::{Item, Json, Topic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    config::{Kind, SourceConfig},
-    dedupe::Dedupe,
+    carried::Carried,
+    config::SourceConfig,
     error::Error,
-    map::{self, Facts, Mapping},
-    novelty::Novelty,
+    map::{self, Facts, Mapped, Mapping, Outputs},
+    memory::{Judged, Memory, NoRoom},
+    numbers::{MAX_SERIES, TooMany},
     pulse::{Attempt, Pulse},
     push::Topics,
     status::{Status, count},
+    stream::Stream,
     value::read,
 };
 
@@ -29,14 +31,18 @@ use crate::{
 pub(crate) struct Intake {
     pub source: Arc<str>,
     pub mapping: Option<Mapping>,
-    /// Behind a lock because inputs may be brought by several publishers at once. Held for a look-up, never across a wait.
-    pub dedupe: Mutex<Dedupe>,
-    /// Of a feed each frame of which says everything again.
-    pub novelty: Option<Mutex<Novelty>>,
+    /// Behind a lock because inputs may be brought by several publishers at once. Never held across a wait.
+    pub memory: Mutex<Memory>,
     pub events: mpsc::Sender<Item>,
+    pub stream: Arc<Stream>,
+    /// Its place among the sources of the stream.
+    pub place: usize,
     pub status: Arc<Status>,
     pub pulse: Arc<Pulse>,
 }
+
+/// What a publisher is told of a partial update that there is nothing to merge into.
+const UNMERGED: &str = "it is a partial update of a key whose full state has not come";
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub(crate) enum Offered {
     Queued,
     /// It had come before: its id, or what it says.
     Duplicate,
+    /// It is a partial update of a key whose full state has not come.
+    Unmerged,
     /// Nobody takes events any more.
     Closed,
 }
@@ -65,9 +73,11 @@ pub(crate) enum Outcome {
 }
 
 impl Intake {
-    /// The way of the values of the source that `config` describes.
+    /// The way of the values of the source that `config` describes, which has that place in its stream.
     pub(crate) fn new(
         config: &SourceConfig,
+        stream: Arc<Stream>,
+        place: usize,
         events: mpsc::Sender<Item>,
         status: Arc<Status>,
         pulse: Arc<Pulse>,
@@ -75,22 +85,48 @@ impl Intake {
         Self {
             source: Arc::clone(&config.name),
             mapping: config.mapping.clone(),
-            dedupe: Mutex::new(Dedupe::new(config.dedupe)),
-            novelty: matches!(config.kind, Kind::HttpPoll(_)).then(Mutex::default),
+            memory: Mutex::new(Memory::new(config)),
             events,
+            stream,
+            place,
             status,
             pulse,
         }
     }
 
-    /// The events of `value`, counted as far as they are none.
-    pub(crate) fn map(&self, value: Val, facts: &Facts<'_>, attempt: Attempt) -> Vec<Result<Event, Error>> {
-        let events = match &self.mapping {
-            Some(mapping) => mapping.events(value, facts),
-            None => vec![map::event(&value, facts.source, map::MAX_OUTPUT_BYTES).map_err(Error::from)],
+    /// The events of `value`, counted as far as they are none. What the mapping says about the next one is carried on.
+    pub(crate) fn map(
+        &self,
+        value: Val,
+        facts: &Facts<'_>,
+        attempt: Attempt,
+        carried: &mut Carried,
+    ) -> Vec<Result<Mapped, Error>> {
+        let outputs = if let Some(mapping) = &self.mapping {
+            mapping.outputs(value, facts)
+        } else {
+            let event = map::event(&value, facts.stream, map::MAX_OUTPUT_BYTES);
+            Outputs { events: vec![event.map_err(Error::from)], ..Outputs::default() }
         };
-        if events.is_empty() {
+        if outputs.is_empty() {
             count(&self.status.ignored);
+        }
+        let Outputs { mut events, state, numbers } = outputs;
+        for n in numbers {
+            let passed = self.stream.known().numbers.pass(self.place, n);
+            match passed {
+                Some(missed) => self.miss(None, missed),
+                None => events.push(Err(map::not_counted().into())),
+            }
+        }
+        let kept = state.map_or(Ok(()), |state| carried.keep(&state));
+        events.extend(kept.err().map(Err));
+        if !self.memory().merges() {
+            for event in &mut events {
+                if event.as_ref().is_ok_and(|mapped| mapped.extent.is_some()) {
+                    *event = Err(map::not_merged().into());
+                }
+            }
         }
         for error in events.iter().filter_map(|event| event.as_ref().err()) {
             self.status.lose(error);
@@ -105,41 +141,84 @@ impl Intake {
     /// Puts `event` into the queue, waiting for room as long as it takes.
     ///
     /// Cancel safe: an event that was not queued has not been remembered either, so it can be offered again.
-    pub(crate) async fn offer(&self, event: Event, accepted: Option<Box<dyn FnOnce(u64) + Send>>) -> Offered {
+    pub(crate) async fn offer(
+        &self,
+        mapped: Mapped,
+        attempt: Attempt,
+        accepted: Option<Box<dyn FnOnce(u64) + Send>>,
+    ) -> Offered {
         let Ok(room) = self.events.reserve().await else { return Offered::Closed };
-        if !self.is_new(&event) {
-            count(&self.status.duplicates);
-            return Offered::Duplicate;
+        // Held until the event is queued: events come in the order in which they were judged.
+        let (mut memory, mut known) = (self.memory(), self.stream.known());
+        match known.numbers.see(self.place, &mapped.event) {
+            Ok(missed) => self.miss(known.numbers.topic_of(&mapped.event), missed),
+            Err(TooMany) => self.status.forgo(&Error::Unfollowed(MAX_SERIES)),
         }
-        count(&self.status.events);
-        room.send(Item { event, accepted });
-        Offered::Queued
+        if mapped.event.id.is_none() && self.status.is_grouped() {
+            self.status.repeat(&Error::Unnamed);
+        }
+        let (judged, no_room) = memory.judge(mapped, attempt, &mut known.ids);
+        if let Some(NoRoom { keys }) = no_room {
+            self.status.forgo(&Error::Unkept(keys));
+        }
+        match judged {
+            Judged::New(event) => {
+                count(&self.status.events);
+                room.send(Item { event, accepted });
+                Offered::Queued
+            }
+            Judged::Duplicate => {
+                count(&self.status.duplicates);
+                Offered::Duplicate
+            }
+            Judged::Unmerged => {
+                count(&self.status.unmerged);
+                Offered::Unmerged
+            }
+        }
     }
 
-    /// Maps one published input and offers its events, each with a slot for its place in the log: all of them, or, if
-    /// its publisher may not publish to the topic of one, none.
-    pub(crate) async fn input(&self, json: &Json, received: i64, topics: &Topics) -> Vec<Outcome> {
-        let events = match self.read(json, received) {
-            Ok(events) if events.is_empty() => return vec![Outcome::Unmapped("the mapping gave no event".to_owned())],
-            Ok(events) => events,
-            Err(error) => vec![Err(error)],
+    /// The events of one published input. Not `async`: no value lives across a wait.
+    pub(crate) fn read(&self, json: &Json, received: i64, carried: &mut Carried) -> Vec<Result<Mapped, Error>> {
+        let bytes = json.as_str().as_bytes();
+        let value = match read::value(bytes).map_err(|error| Error::Frame(error.to_string())) {
+            Ok(value) => value,
+            Err(error) => {
+                self.status.lose(&error);
+                return vec![Err(error)];
+            }
         };
-        let forbidden = events.iter().flatten().find(|event| !topics.has(&event.topic));
-        if let Some(event) = forbidden {
-            return vec![Outcome::Forbidden(event.topic.clone())];
+        let (attempt, size) = (self.inputs(), bytes.len());
+        let state = carried.over(attempt);
+        let (source, stream) = (&self.source, self.stream.name());
+        let facts = Facts { source, stream, conn: attempt.0, event: None, received, size, state: &state };
+        self.map(value, &facts, attempt, carried)
+    }
+
+    /// Offers the events of one published input, each with a slot for its place in the log: all of them, or, if its
+    /// publisher may not publish to the topic of one, none.
+    pub(crate) async fn publish(&self, events: Vec<Result<Mapped, Error>>, topics: &Topics) -> Vec<Outcome> {
+        if events.is_empty() {
+            return vec![Outcome::Unmapped("the mapping gave no event".to_owned())];
+        }
+        let attempt = self.inputs();
+        let forbidden = events.iter().flatten().find(|mapped| !topics.has(&mapped.event.topic));
+        if let Some(mapped) = forbidden {
+            return vec![Outcome::Forbidden(mapped.event.topic.clone())];
         }
         let mut outcomes = Vec::with_capacity(events.len());
         for event in events {
             outcomes.push(match event {
-                Ok(event) => {
+                Ok(mapped) => {
                     let (tell, place) = oneshot::channel();
                     // A publisher who has gone is told nothing.
                     let accepted = Box::new(|seq| {
                         let _ = tell.send(seq);
                     });
-                    match self.offer(event, Some(accepted)).await {
+                    match self.offer(mapped, attempt, Some(accepted)).await {
                         Offered::Queued => Outcome::Queued(place),
                         Offered::Duplicate => Outcome::Duplicate,
+                        Offered::Unmerged => Outcome::Unmapped(UNMERGED.to_owned()),
                         Offered::Closed => Outcome::Closed,
                     }
                 }
@@ -149,33 +228,35 @@ impl Intake {
         outcomes
     }
 
-    /// Not `async`: no value lives across a wait.
-    fn read(&self, json: &Json, received: i64) -> Result<Vec<Result<Event, Error>>, Error> {
-        let bytes = json.as_str().as_bytes();
-        let value = read::value(bytes).map_err(|error| Error::Frame(error.to_string()));
-        let value = value.inspect_err(|error| self.status.lose(error))?;
-        let attempt = self.pulse.attempt();
-        let facts = Facts { source: &self.source, conn: attempt.0, event: None, received, size: bytes.len() };
-        Ok(self.map(value, &facts, attempt))
+    /// Counts what came over no source of the stream, and has it told.
+    fn miss(&self, topic: Option<&Topic>, missed: u64) {
+        if missed > 0 {
+            self.status.missed.fetch_add(missed, Relaxed);
+            self.stream.miss(topic, missed);
+            // What could not be told at once is told by the supervisor.
+            self.pulse.wake();
+        }
     }
 
-    fn is_new(&self, event: &Event) -> bool {
-        match (&event.id, &self.novelty) {
-            (Some(id), _) => self.dedupe.lock().unwrap_or_else(PoisonError::into_inner).admit(id),
-            (None, Some(novelty)) => novelty.lock().unwrap_or_else(PoisonError::into_inner).admit(event),
-            (None, None) => true,
-        }
+    /// Inputs come over no connection, so what is remembered of them is of one: the first, whenever that begins.
+    fn inputs(&self) -> Attempt {
+        Attempt(self.pulse.attempt().0.max(1))
     }
 
     /// What is mapped from here on is of another frame.
     pub(crate) fn next_frame(&self) {
-        if let Some(novelty) = &self.novelty {
-            novelty.lock().unwrap_or_else(PoisonError::into_inner).next_answer();
-        }
+        self.memory().next_frame();
     }
 
-    /// Forgets the ids that have come.
+    /// Forgets what has come.
     pub(crate) fn forget(&self) {
-        self.dedupe.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.memory().forget();
+        let mut known = self.stream.known();
+        known.ids.clear();
+        known.numbers.clear();
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,10 +6,11 @@
 //!
 //! ```text
 //! source ──frames──▶ mapper ──values──▶ intake ──▶ queue to the log
-//!    ▲                decode, jq         dedupe, count
-//! supervisor ◀─────── pulse: connected, data ──┘
+//!    ▲                decode, jq         merge, dedupe, count
+//! supervisor ◀─────── pulse: connected, data ──┘    stream: state and gaps, to be told
 //! ```
 
+mod carried;
 mod config;
 #[cfg(test)]
 mod contract;
@@ -23,7 +24,10 @@ mod http;
 mod intake;
 mod map;
 mod mapper;
+mod memory;
+mod merge;
 mod novelty;
+mod numbers;
 mod poll;
 mod pulse;
 mod push;
@@ -32,6 +36,7 @@ mod sample;
 mod source;
 mod sse;
 mod status;
+mod stream;
 mod supervisor;
 mod tape;
 mod trial;
@@ -49,8 +54,9 @@ pub use endpoint::{Endpoint, EndpointError, Family};
 pub use error::{Error, ErrorKind};
 pub use headers::{HeaderError, Headers};
 pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};
+pub use numbers::Numbering;
 pub use push::{Published, Push, Topics};
-pub use status::{LastError, SourceChange, SourceStatus};
+pub use status::{LastError, SourceStatus};
 pub use tape::{Taken, Tape};
 pub use trial::{Tried, try_on};
 pub use upstream::Upstream;

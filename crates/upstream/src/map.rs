@@ -23,13 +23,15 @@ use std::{
 
 use jaq_core::{Ctx, Filter, Vars};
 use jaq_json::Val;
-use standpipe_protocol::Event;
 
-pub(crate) use self::event::event;
-use self::meter::{Budget, Exceeded, Limits, Meter, Metered};
+pub(crate) use self::event::{Mapped, event, not_counted, not_kept, not_merged};
 pub use self::{
     compile::MappingError,
     event::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, ShapeError},
+};
+use self::{
+    event::{Output, output},
+    meter::{Budget, Exceeded, Limits, Meter, Metered},
 };
 use crate::{Error, value::write};
 
@@ -66,8 +68,9 @@ pub struct Mapping(Arc<Filter<Metered>>);
 
 impl Mapping {
     /// Compiles `program`: jq, with the globals `$source` (the name of the source), `$conn` (the number of its
-    /// connection, from 1), `$event` (what the feed calls the type of the frame, else null) and `$received` (when the frame
-    /// arrived, in ms since 1970), and the function `token` (any text to one token of a topic).
+    /// connection, from 1), `$event` (what the feed calls the type of the frame, else null), `$received` (when the frame
+    /// arrived, in ms since 1970) and `$state` (what the latest output `{state: {…}}` of the same connection said, at first
+    /// `{}`), and the function `token` (any text to one token of a topic).
     ///
     /// # Errors
     /// The first place where it is not a program, and why.
@@ -82,22 +85,26 @@ impl Mapping {
         Ok(Self(Arc::new(filter)))
     }
 
-    /// The events of one value of a frame, in order, each with why it is none where it is none. Where the program
-    /// fails or exceeds a bound, that comes last, behind what it gave until then.
-    pub(crate) fn events(&self, input: Val, facts: &Facts<'_>) -> Vec<Result<Event, Error>> {
-        self.events_within(input, facts, facts.limits())
+    /// What the program gives for one value of a frame. Where it fails or exceeds a bound, that comes last, behind what
+    /// it gave until then.
+    pub(crate) fn outputs(&self, input: Val, facts: &Facts<'_>) -> Outputs {
+        self.outputs_within(input, facts, facts.limits())
     }
 
-    fn events_within(&self, input: Val, facts: &Facts<'_>, limits: Limits) -> Vec<Result<Event, Error>> {
-        let mut events = Vec::new();
+    fn outputs_within(&self, input: Val, facts: &Facts<'_>, limits: Limits) -> Outputs {
+        let mut outputs = Outputs::default();
         let mut room = MAX_OUTPUT_BYTES;
-        let end = self.run(input, facts, limits, |output| {
-            let event = event(&output, facts.source, room);
-            room -= event.as_ref().map_or(0, |event| event.data.as_str().len().min(room));
-            events.push(event.map_err(Error::from));
+        let end = self.run(input, facts, limits, |given| match output(&given, facts.stream, room) {
+            Ok(Output::Event(mapped)) => {
+                room -= mapped.event.data.as_str().len().min(room);
+                outputs.events.push(Ok(mapped));
+            }
+            Ok(Output::State(state)) => outputs.state = Some(state),
+            Ok(Output::Number(n)) => outputs.numbers.push(n),
+            Err(error) => outputs.events.push(Err(error.into())),
         });
-        events.extend(end.err().map(|error| Err(error.into())));
-        events
+        outputs.events.extend(end.err().map(|error| Err(error.into())));
+        outputs
     }
 
     /// The answers to one value of a frame: texts as they are, other values as JSON.
@@ -147,11 +154,31 @@ impl fmt::Debug for Mapping {
     }
 }
 
+/// What a mapping has given for one value.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    /// Its events, in order, each with why it is none where it is none.
+    pub events: Vec<Result<Mapped, Error>>,
+    /// What is to be `$state` from the next value on, if it says so. Of several, the last counts.
+    pub state: Option<Val>,
+    /// Running numbers of what is no event.
+    pub numbers: Vec<u64>,
+}
+
+impl Outputs {
+    /// Whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.state.is_none() && self.numbers.is_empty()
+    }
+}
+
 /// What is known of a value besides itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
-    /// The name of its source.
+    /// The name of its source, for the program.
     pub source: &'a Arc<str>,
+    /// The name that its events bear.
+    pub stream: &'a Arc<str>,
     /// The number of the connection that it came over, from 1: another one after each reconnect.
     pub conn: u64,
     /// What its feed calls the type of its frame.
@@ -160,6 +187,8 @@ pub(crate) struct Facts<'a> {
     pub received: i64,
     /// The size of its frame, in bytes.
     pub size: usize,
+    /// What was carried here from earlier values of the connection: an object.
+    pub state: &'a Val,
 }
 
 impl Facts<'_> {
@@ -167,7 +196,7 @@ impl Facts<'_> {
     fn globals(&self) -> [Val; compile::GLOBALS.len()] {
         let conn = isize::try_from(self.conn).map_or(Val::Null, Val::from);
         let event = self.event.map_or(Val::Null, |event| Val::from(event.to_owned()));
-        [Val::from(self.source.to_string()), conn, event, self.received()]
+        [Val::from(self.source.to_string()), conn, event, self.received(), self.state.clone()]
     }
 
     fn received(&self) -> Val {

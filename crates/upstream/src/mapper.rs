@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    carried::Carried,
     config::Kind,
     decode::{Decoding, Unpacked},
     error::Error,
@@ -70,7 +71,7 @@ pub(crate) enum Job {
         /// Where the answer goes.
         answer: oneshot::Sender<Vec<Outcome>>,
     },
-    /// The ids so far are to be forgotten.
+    /// What has come so far is to be forgotten.
     Forget,
 }
 
@@ -140,6 +141,7 @@ impl Mapper {
 
     async fn run(self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut carried = Carried::default();
         loop {
             // The end first: with a queue that is never empty it would otherwise never come.
             let taken = tokio::select! {
@@ -154,35 +156,45 @@ impl Mapper {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
-                    () = self.work(job) => {}
+                    () = self.work(job, &mut carried) => {}
                 }
             }
         }
     }
 
-    async fn work(&self, job: Job) {
+    async fn work(&self, job: Job, carried: &mut Carried) {
         match job {
             Job::Frame { bytes, event, received, attempt, room } => {
-                self.frame(bytes, event.as_deref(), received, attempt).await;
+                self.frame(bytes, event.as_deref(), received, attempt, carried).await;
                 drop(room);
             }
             Job::Input { json, received, topics, answer } => {
+                let events = self.intake.read(&json, received, carried);
                 // A publisher who has gone no longer wants to know, but has published.
-                let _ = answer.send(self.intake.input(&json, received, &topics).await);
+                let _ = answer.send(self.intake.publish(events, &topics).await);
             }
-            Job::Forget => self.intake.forget(),
+            Job::Forget => {
+                self.intake.forget();
+                *carried = Carried::default();
+            }
         }
     }
 
     /// Decodes and maps one frame, and offers its events.
-    pub(crate) async fn frame(&self, bytes: Bytes, event: Option<&str>, received: i64, attempt: Attempt) {
+    pub(crate) async fn frame(
+        &self,
+        bytes: Bytes,
+        event: Option<&str>,
+        received: i64,
+        attempt: Attempt,
+        carried: &mut Carried,
+    ) {
         let status = &self.intake.status;
         let unpacked = match self.unpack(bytes) {
             Ok(unpacked) => unpacked,
             Err(error) => return status.lose(&error),
         };
         let size = unpacked.len();
-        let facts = Facts { source: &self.intake.source, conn: attempt.0, event, received, size };
         self.intake.next_frame();
         for value in unpacked.values() {
             let value = match value {
@@ -192,11 +204,14 @@ impl Mapper {
                     continue;
                 }
             };
+            let state = carried.over(attempt);
+            let (source, stream) = (&self.intake.source, self.intake.stream.name());
+            let facts = Facts { source, stream, conn: attempt.0, event, received, size, state: &state };
             if let Some(reply) = &self.reading.reply {
                 self.answer(reply, reply.mapping.answers(value.clone(), &facts), attempt);
             }
-            for event in self.intake.map(value, &facts, attempt).into_iter().flatten() {
-                if self.intake.offer(event, None).await == Offered::Closed {
+            for mapped in self.intake.map(value, &facts, attempt, carried).into_iter().flatten() {
+                if self.intake.offer(mapped, attempt, None).await == Offered::Closed {
                     return;
                 }
             }

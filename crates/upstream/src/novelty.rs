@@ -57,7 +57,7 @@ mod tests {
 
     fn event(text: &str) -> Event {
         let source: Arc<str> = "s".into();
-        map::event(&crate::value::read::value(text.as_bytes()).unwrap(), &source, 1000).unwrap()
+        map::event(&crate::value::read::value(text.as_bytes()).unwrap(), &source, 1000).unwrap().event
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Pulse {
         Some(self.origin + Duration::from_micros(micros))
     }
 
+    /// Wakes whoever waits for news: something else than data has happened.
+    pub(crate) fn wake(&self) {
+        self.news.notify_one();
+    }
+
     /// Asks to be woken by the next data.
     pub(crate) fn ask(&self) {
         self.asked.store(true, SeqCst);

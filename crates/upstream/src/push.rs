@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    carried::Carried,
     config::PushConfig,
     error::Error,
     intake::{Intake, Outcome},
@@ -139,7 +140,10 @@ impl Push {
 
     async fn hand_over(&self, json: Json, received: i64, topics: &Topics, until: Instant) -> Brought {
         match &self.way {
-            Way::Direct => Brought::Offered(self.intake.input(&json, received, topics).await, until),
+            Way::Direct => {
+                let events = self.intake.read(&json, received, &mut Carried::default());
+                Brought::Offered(self.intake.publish(events, topics).await, until)
+            }
             Way::Mapped(jobs) => {
                 let (answer, outcomes) = oneshot::channel();
                 let topics = topics.clone();

@@ -20,22 +20,13 @@ use crate::{
     sample::Sample,
 };
 
-/// A source that has changed its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceChange {
-    /// Its name.
-    pub source: Arc<str>,
-    /// What it is now.
-    pub state: SourceState,
-    /// Since when, in ms since 1970.
-    pub since: u64,
-}
-
 /// One source as operators see it. Times are in ms since 1970; numbers count from the start of the process.
 #[derive(Debug, Clone, Serialize)]
 pub struct SourceStatus {
     /// Its name.
     pub name: Arc<str>,
+    /// Its group, if it is one of several connections to a feed.
+    pub group: Option<Arc<str>>,
     /// Its kind: `websocket`, `sse`, `http_poll`, `exec`, `replay` or `push`.
     pub kind: &'static str,
     /// Whether it delivers.
@@ -54,6 +45,10 @@ pub struct SourceStatus {
     pub events: u64,
     /// Events dropped because their id, or from a feed that is polled their content, had come before.
     pub duplicates: u64,
+    /// Partial updates dropped because no full state of their key had come before them, over the same connection.
+    pub unmerged: u64,
+    /// What the feed has sent and nobody got, by its own numbers.
+    pub missed: u64,
     /// Frames and inputs for which the mapping gave nothing.
     pub ignored: u64,
     /// Frames, lines of a recording and outputs of the mapping that could not become events.
@@ -87,12 +82,15 @@ pub(crate) fn unix_ms() -> u64 {
 #[derive(Debug)]
 pub(crate) struct Status {
     name: Arc<str>,
+    group: Option<Arc<str>>,
     kind: &'static str,
     pub(crate) attempts: AtomicU64,
     frames: AtomicU64,
     bytes: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) duplicates: AtomicU64,
+    pub(crate) unmerged: AtomicU64,
+    pub(crate) missed: AtomicU64,
     pub(crate) ignored: AtomicU64,
     unmapped: AtomicU64,
     errors: [AtomicU64; ErrorKind::ALL.len()],
@@ -115,7 +113,7 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Status {
-    pub(crate) fn new(name: Arc<str>, kind: &'static str) -> Self {
+    pub(crate) fn new(name: Arc<str>, group: Option<Arc<str>>, kind: &'static str) -> Self {
         let zero = || AtomicU64::new(0);
         let told = Told {
             state: SourceState::Connecting,
@@ -126,12 +124,15 @@ impl Status {
         };
         Self {
             name,
+            group,
             kind,
             attempts: zero(),
             frames: zero(),
             bytes: zero(),
             events: zero(),
             duplicates: zero(),
+            unmerged: zero(),
+            missed: zero(),
             ignored: zero(),
             unmapped: zero(),
             errors: std::array::from_fn(|_| zero()),
@@ -142,6 +143,11 @@ impl Status {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Whether it is one of several connections to a feed.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.group.is_some()
     }
 
     /// A frame or an input of so many bytes came.
@@ -160,12 +166,11 @@ impl Status {
         self.last_data.load(Relaxed) > 0
     }
 
-    /// Keeps the new state, and makes the message that tells it.
-    pub(crate) fn change(&self, state: SourceState) -> SourceChange {
+    /// Keeps the new state.
+    pub(crate) fn change(&self, state: SourceState) {
         let mut told = self.told();
         told.state = state;
         told.since = unix_ms();
-        SourceChange { source: Arc::clone(&self.name), state, since: told.since }
     }
 
     /// It has given all that it has.
@@ -188,6 +193,16 @@ impl Status {
     /// Counts a fault that cost the feed an answer, and logs some of them.
     pub(crate) fn owe(&self, error: &Error) {
         self.note(error, "answer not sent");
+    }
+
+    /// Counts a fault for which something is not kept that later events would need, and logs some of them.
+    pub(crate) fn forgo(&self, error: &Error) {
+        self.note(error, "state not kept");
+    }
+
+    /// Counts a fault for which an event comes more often than it should, and logs some of them.
+    pub(crate) fn repeat(&self, error: &Error) {
+        self.note(error, "event not told apart");
     }
 
     fn note(&self, error: &Error, what: &str) {
@@ -213,6 +228,7 @@ impl Status {
         let told = self.told();
         SourceStatus {
             name: Arc::clone(&self.name),
+            group: self.group.clone(),
             kind: self.kind,
             state: told.state,
             since: told.since,
@@ -222,6 +238,8 @@ impl Status {
             bytes: read(&self.bytes),
             events: read(&self.events),
             duplicates: read(&self.duplicates),
+            unmerged: read(&self.unmerged),
+            missed: read(&self.missed),
             ignored: read(&self.ignored),
             unmapped: read(&self.unmapped),
             errors: errors.map(|(kind, n)| (*kind, read(n))).filter(|(_, n)| *n > 0).collect(),

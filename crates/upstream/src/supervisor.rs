@@ -14,17 +14,15 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use standpipe_liveness::{Backoff, Freshness};
 use standpipe_protocol::SourceState;
-use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
     pulse::Pulse,
     source::{Door, End, Source},
-    status::{SourceChange, Status},
+    status::Status,
+    stream::Stream,
 };
 
 /// How long a source may take to end after it was told to.
@@ -128,9 +126,9 @@ pub(crate) struct Watch {
     freshness: Freshness,
     pulse: Arc<Pulse>,
     status: Arc<Status>,
-    changes: mpsc::Sender<SourceChange>,
-    /// The latest change, while there is no room to tell it. A newer one replaces it: what counts is what is now.
-    untold: Option<SourceChange>,
+    stream: Arc<Stream>,
+    /// Its place among the sources of the stream.
+    place: usize,
     is_connected: bool,
     is_finished: bool,
 }
@@ -140,11 +138,11 @@ impl Watch {
         stale_after: Option<Duration>,
         pulse: Arc<Pulse>,
         status: Arc<Status>,
-        changes: mpsc::Sender<SourceChange>,
+        stream: Arc<Stream>,
+        place: usize,
     ) -> Self {
         let freshness = Freshness::new(stale_after);
-        let mut watch =
-            Self { freshness, pulse, status, changes, untold: None, is_connected: false, is_finished: false };
+        let mut watch = Self { freshness, pulse, status, stream, place, is_connected: false, is_finished: false };
         watch.tell();
         watch
     }
@@ -180,12 +178,8 @@ impl Watch {
         };
         tokio::select! {
             biased;
-            // A change that waits to be told first: it is the older news.
-            room = self.changes.reserve(), if self.untold.is_some() => {
-                if let (Ok(room), Some(change)) = (room, self.untold.take()) {
-                    room.send(change);
-                }
-            }
+            // What waits to be told first: it is the older news.
+            () = self.stream.settle() => {}
             () = self.pulse.news() => {}
             () = too_long => {}
         }
@@ -220,11 +214,8 @@ impl Watch {
     fn tell(&mut self) {
         let state = self.freshness.state();
         tracing::info!(source = %self.status.name(), state = state.as_str(), "source changed");
-        self.untold = None;
-        // Whoever has gone no longer wants to know.
-        if let Err(TrySendError::Full(change)) = self.changes.try_send(self.status.change(state)) {
-            self.untold = Some(change);
-        }
+        self.status.change(state);
+        self.stream.change(self.place, state);
     }
 
     /// There is nothing more to come: silence is no longer a fault.

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use standpipe_protocol::SourceNews;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,7 +24,8 @@ use crate::{
     replay::Replay,
     source::{Door, Source},
     sse::Sse,
-    status::{SourceChange, SourceStatus, Status, unix_ms},
+    status::{SourceStatus, Status, unix_ms},
+    stream::Stream,
     supervisor::{Supervisor, Watch},
     websocket::{MAX_WAITING_ANSWERS, WebSocket},
 };
@@ -55,21 +57,23 @@ pub struct Taken {
 impl Tape {
     /// Starts the source that `config` describes, within a tokio runtime. All ends with `stop`; `tasks` waits for it.
     ///
-    /// Changes of its state go into `changes`; when it is full, nobody waits. A `push` source has nobody who would push.
+    /// Changes of its state go into `news`; when it is full, nobody waits. A `push` source has nobody who would push.
     ///
     /// # Errors
     /// The machine has no thread for the program that answers pings.
     pub fn start(
         config: &SourceConfig,
-        changes: &mpsc::Sender<SourceChange>,
+        news: &mpsc::Sender<SourceNews>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
-        let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
+        let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
         let pulse = Arc::new(Pulse::new(Instant::now()));
         let (jobs, frames) = mpsc::channel(MAX_WAITING_FRAMES);
         let door = Door::new(jobs, Arc::clone(&pulse), Arc::clone(&status));
-        let watch = Watch::new(config.stale_after, Arc::clone(&pulse), Arc::clone(&status), changes.clone());
+        let stream = Arc::new(Stream::of(config, news.clone()));
+        let place = stream.join();
+        let watch = Watch::new(config.stale_after, Arc::clone(&pulse), Arc::clone(&status), stream, place);
         let mut replies = None;
         let source: Box<dyn Source> = match config.kind.clone() {
             Kind::WebSocket(websocket) => {
@@ -128,9 +132,12 @@ fn answering(
     let failed = |what: String| Error::Internal(format!("cannot answer the pings of `{}`: {what}", config.name));
     let nothing = Mapping::compile("empty").map_err(|error| failed(error.to_string()))?;
     let silent = SourceConfig { mapping: Some(nothing), ..config.clone() };
-    let (log, _) = mpsc::channel(1);
-    let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
-    let intake = Arc::new(Intake::new(&silent, log, status, Arc::new(Pulse::new(Instant::now()))));
+    let ((log, _), (news, _)) = (mpsc::channel(1), mpsc::channel(1));
+    let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
+    let stream = Arc::new(Stream::of(&silent, news));
+    let place = stream.join();
+    let intake = Intake::new(&silent, stream, place, log, status, Arc::new(Pulse::new(Instant::now())));
+    let intake = Arc::new(intake);
     let mut reading = Reading::of_kind(&config.kind);
     reading.reply = Some(reply);
     let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);

@@ -16,6 +16,7 @@ use standpipe_protocol::{Event, Item};
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
+    carried::Carried,
     config::SourceConfig,
     error::Error,
     intake::Intake,
@@ -24,6 +25,7 @@ use crate::{
     pulse::{Attempt, Pulse},
     replay::recording::{Recorded, Recording},
     status::{LastError, SourceStatus, Status, unix_ms},
+    stream::Stream,
 };
 
 /// What became of one frame of a recording.
@@ -65,14 +67,19 @@ pub fn try_on(config: &SourceConfig, path: &Path, each: impl FnMut(Tried<'_>) + 
 }
 
 async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)) -> Result<SourceStatus, Error> {
-    let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
+    let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
     let pulse = Arc::new(Pulse::new(Instant::now()));
     let attempt = pulse.begin();
     let reading = Reading::of_kind(&config.kind);
     let recording = Recording::load(path, reading.max_frame, &|error| status.lose(error))?;
     let (to_log, queue) = mpsc::channel(MAX_OUTPUTS);
-    let intake = Arc::new(Intake::new(config, to_log, Arc::clone(&status), pulse));
-    let mut trial = Trial { mapper: Mapper { reading, intake }, queue, attempt, status };
+    // Nobody is told anything: the status says what was missed.
+    let (news, _) = mpsc::channel(1);
+    let stream = Arc::new(Stream::of(config, news));
+    let place = stream.join();
+    let intake = Arc::new(Intake::new(config, stream, place, to_log, Arc::clone(&status), pulse));
+    let (mapper, carried) = (Mapper { reading, intake }, Carried::default());
+    let mut trial = Trial { mapper, carried, queue, attempt, status };
     for (number, frame) in (1..).zip(recording.frames) {
         each(trial.frame(number, &frame).await);
     }
@@ -82,6 +89,7 @@ async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)
 /// A source without its ends.
 struct Trial {
     mapper: Mapper,
+    carried: Carried,
     queue: mpsc::Receiver<Item>,
     attempt: Attempt,
     status: Arc<Status>,
@@ -96,7 +104,7 @@ impl Trial {
         let begun = Instant::now();
         {
             let (bytes, event) = (frame.bytes.clone(), frame.event.as_deref());
-            let mut mapped = pin!(self.mapper.frame(bytes, event, received, self.attempt));
+            let mut mapped = pin!(self.mapper.frame(bytes, event, received, self.attempt, &mut self.carried));
             loop {
                 tokio::select! {
                     // The queue first: at its bound, the frame waits for it.
@@ -125,7 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{ErrorKind, Kind, Mapping, PushConfig};
+    use crate::{ErrorKind, Kind, Mapping, Numbering, PushConfig};
 
     const MAP: &str = r#"select(.n) | {topic: "t.\(.n | tonumber)", id: .n, data: $received}"#;
 
@@ -136,6 +144,9 @@ mod tests {
             mapping: Some(Mapping::compile(MAP).unwrap()),
             stale_after: None,
             dedupe: 10,
+            group: None,
+            merge: None,
+            numbers: Numbering::Topic,
         }
     }
 

@@ -3,9 +3,9 @@
 //! This file decides how the parts of a source are put together and what of them runs where: a supervisor and its
 //! source in one task, decoding and mapping on a thread of their own (none for a push source without a mapping).
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use standpipe_protocol::{ErrorCode, Item, Refusal, refusal::did_you_mean};
+use standpipe_protocol::{ErrorCode, Item, Refusal, SourceNews, refusal::did_you_mean};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,7 +22,8 @@ use crate::{
     replay::Replay,
     source::{Door, Source},
     sse::Sse,
-    status::{SourceChange, SourceStatus, Status},
+    status::{SourceStatus, Status},
+    stream::Stream,
     supervisor::{Supervisor, Watch},
     websocket::{MAX_WAITING_ANSWERS, WebSocket},
 };
@@ -40,20 +41,32 @@ struct Running {
 impl Upstream {
     /// Starts all sources, within a tokio runtime. Names are unique.
     ///
-    /// Events go into `events`; when it is full, sources wait. Changes of state go into `changes`, of each source the
-    /// latest that was not told yet; when it is full, nobody waits. All ends with `stop`; `tasks` waits for it.
+    /// Events go into `events`; when it is full, sources wait. Changes of state and gaps go into `news`, of each source the
+    /// latest state that was not told yet; when it is full, nobody waits. All ends with `stop`; `tasks` waits for it.
     ///
     /// # Errors
     /// The machine has no thread for a mapping. Sources that were started until then end with `stop`.
     pub fn start(
         configs: Vec<SourceConfig>,
         events: &mpsc::Sender<Item>,
-        changes: &mpsc::Sender<SourceChange>,
+        news: &mpsc::Sender<SourceNews>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
-        let start = |config| start(config, events, changes, tasks, stop);
-        Ok(Self { sources: configs.into_iter().map(start).collect::<Result<_, _>>()? })
+        let mut groups: HashMap<Arc<str>, Arc<Stream>> = HashMap::new();
+        let joined = |config: SourceConfig| {
+            let new = || Arc::new(Stream::of(&config, news.clone()));
+            let stream = match &config.group {
+                Some(group) => Arc::clone(groups.entry(Arc::clone(group)).or_insert_with(new)),
+                None => new(),
+            };
+            let place = stream.join();
+            (config, stream, place)
+        };
+        // All have joined before one starts: a group is not down because the first of it is.
+        let joined: Vec<_> = configs.into_iter().map(joined).collect();
+        let start = |(config, stream, place)| start(config, stream, place, events, tasks, stop);
+        Ok(Self { sources: joined.into_iter().map(start).collect::<Result<_, _>>()? })
     }
 
     /// The state and counts of all sources, in the order of the configuration.
@@ -95,15 +108,18 @@ impl Upstream {
 
 fn start(
     config: SourceConfig,
+    stream: Arc<Stream>,
+    place: usize,
     events: &mpsc::Sender<Item>,
-    changes: &mpsc::Sender<SourceChange>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<Running, Error> {
-    let status = Arc::new(Status::new(Arc::clone(&config.name), config.kind.as_str()));
+    let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
     let pulse = Arc::new(Pulse::new(Instant::now()));
     let is_mapped = config.mapping.is_some();
-    let intake = Arc::new(Intake::new(&config, events.clone(), Arc::clone(&status), Arc::clone(&pulse)));
+    let intake =
+        Intake::new(&config, Arc::clone(&stream), place, events.clone(), Arc::clone(&status), Arc::clone(&pulse));
+    let intake = Arc::new(intake);
     let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
     let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
     let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {
@@ -141,7 +157,7 @@ fn start(
             Error::Internal(format!("cannot start the mapping thread of source `{}`: {e}", config.name))
         })?;
     }
-    let watch = Watch::new(config.stale_after, pulse, Arc::clone(&status), changes.clone());
+    let watch = Watch::new(config.stale_after, pulse, Arc::clone(&status), stream, place);
     tasks.spawn(Supervisor { source, door, watch }.supervise(stop.clone()));
     Ok(Running { status, push })
 }

@@ -8,7 +8,8 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -17,7 +18,9 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use serde_json::{Value, json};
 use standpipe_protocol::{Event, Item};
-use standpipe_upstream::{Decoding, Kind, Mapping, ReplayConfig, SourceConfig, SourceStatus, Speed, Then, Upstream};
+use standpipe_upstream::{
+    Decoding, Kind, Mapping, Numbering, ReplayConfig, SourceConfig, SourceStatus, Speed, Then, Upstream,
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,10 +36,15 @@ fn recording(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// The documentation of sources.
+fn page() -> String {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources.md");
+    std::fs::read_to_string(page).unwrap()
+}
+
 /// The mapping of one source of the documentation.
 fn documented(name: &str) -> Mapping {
-    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = page();
     let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let sources = blocks.filter(|block| block.contains("[[source]]"));
     let sources = sources.map(|block| toml::from_str::<toml::Table>(block).unwrap());
@@ -46,14 +54,22 @@ fn documented(name: &str) -> Mapping {
 }
 
 /// Plays a recording as fast as it goes; all its events, and the counts at its end.
-async fn played(file: PathBuf, mapping: Mapping, dedupe: usize) -> (Vec<Event>, SourceStatus) {
+async fn played(
+    file: PathBuf,
+    mapping: Mapping,
+    dedupe: usize,
+    merge: Option<NonZeroUsize>,
+) -> (Vec<Event>, SourceStatus) {
     let replay = ReplayConfig { file, speed: Speed::Max, then: Then::Stop, decode: Decoding::json(), max_frame: FRAME };
     let config = SourceConfig {
         name: Arc::from("tape"),
+        group: None,
         kind: Kind::Replay(replay),
         mapping: Some(mapping),
         stale_after: None,
         dedupe,
+        merge,
+        numbers: Numbering::Topic,
     };
     let (to_log, mut log) = mpsc::channel::<Item>(64);
     let (changes, _listener) = mpsc::channel(16);
@@ -144,7 +160,7 @@ async fn kraken_is_mapped_event_for_event() {
             }
         }
     }
-    let (events, status) = played(file, documented("kraken"), 0).await;
+    let (events, status) = played(file, documented("kraken"), 0, None).await;
     assert_same(&events, &expected);
     assert!(events.len() > 4300 && events.iter().any(|event| event.topic.as_str() == "trades.XMR/USD"));
     let ours: Vec<i64> = events.iter().filter_map(|event| event.ts).collect();
@@ -176,7 +192,7 @@ async fn coinbase_is_mapped_event_for_event() {
             expected.push((format!("{topic}.{product}"), key, id, frame));
         }
     }
-    let (events, status) = played(file, documented("coinbase"), 10_000).await;
+    let (events, status) = played(file, documented("coinbase"), 10_000, None).await;
     assert_same(&events, &expected);
     let trade = events.iter().find(|event| event.id.as_deref() == Some("SKL-BTC:280232")).unwrap();
     assert_eq!(trade.ts, Some(1_618_677_817_089));
@@ -199,10 +215,56 @@ async fn okx_is_mapped_event_for_event() {
             times.push(text(&row["ts"]).parse::<i64>().unwrap());
         }
     }
-    let (events, status) = played(file, documented("okx"), 10_000).await;
+    let (events, status) = played(file, documented("okx"), 10_000, None).await;
     assert_same(&events, &expected);
     assert_eq!(events.iter().filter_map(|event| event.ts).collect::<Vec<_>>(), times);
     assert_eq!((status.frames, status.ignored, status.unmapped, status.duplicates), (410, 18, 0, 0));
+}
+
+#[tokio::test]
+async fn bybits_deltas_are_merged_into_what_was_said_before() {
+    let Some(file) = recording("cex_bybit_2026.jsonl.gz") else { return };
+    let mut expected: Vec<Row> = Vec::new();
+    let mut states: BTreeMap<String, Value> = BTreeMap::new();
+    let mut times = Vec::new();
+    for frame in frames(&file) {
+        let frame: Value = serde_json::from_str(&frame).unwrap();
+        if !frame["topic"].as_str().is_some_and(|topic| topic.starts_with("tickers.")) {
+            continue;
+        }
+        let symbol = text(&frame["data"]["symbol"]);
+        if frame["type"] == "snapshot" {
+            states.insert(symbol.clone(), frame["data"].clone());
+        } else {
+            let state = states.get_mut(&symbol).unwrap().as_object_mut().unwrap();
+            state.extend(frame["data"].as_object().unwrap().clone());
+        }
+        expected.push((text(&frame["topic"]), Some(symbol.clone()), None, states[&symbol].clone()));
+        times.push(frame["ts"].as_i64().unwrap());
+    }
+    let (events, status) = played(file, documented("bybit"), 0, NonZeroUsize::new(10)).await;
+    assert_same(&events, &expected);
+    assert_eq!(events.iter().filter_map(|event| event.ts).collect::<Vec<_>>(), times);
+    assert_eq!((events.len(), status.unmerged, status.unmapped), (839, 0, 0));
+}
+
+#[tokio::test]
+async fn the_frames_of_bitfinex_in_the_documentation_are_mapped_by_what_was_announced() {
+    let page = page();
+    let block = page.split("### State").nth(1).unwrap().split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for frame in block.lines() {
+        writeln!(file, "{}", json!({"t": "recv", "ts": 1.0, "data": frame})).unwrap();
+    }
+    let (events, status) = played(file.path().to_owned(), documented("bitfinex"), 10, None).await;
+    let trade = |id: u64, price: f64, amount: f64| {
+        let (symbol, id) = ("tBTCUSD".to_owned(), format!("tBTCUSD:{id}"));
+        ("trades.tBTCUSD".to_owned(), Some(symbol), Some(id), json!({"price": price, "amount": amount}))
+    };
+    let expected =
+        [trade(401_597_393, 7244.9, 0.005), trade(401_597_395, 7245.3, -0.5), trade(401_597_396, 7245.4, 0.02)];
+    assert_same(&events, &expected);
+    assert_eq!((status.frames, status.events, status.ignored, status.unmapped), (4, 3, 1, 0));
 }
 
 #[tokio::test]
@@ -224,7 +286,7 @@ async fn whatever_was_recorded_passes_through_with_its_digits() {
     for name in names {
         let Some(file) = recording(&format!("{name}.jsonl.gz")) else { continue };
         let frames = frames(&file);
-        let (events, status) = played(file, Mapping::compile(r#"{topic: "all", data: .}"#).unwrap(), 0).await;
+        let (events, status) = played(file, Mapping::compile(r#"{topic: "all", data: .}"#).unwrap(), 0, None).await;
         assert_eq!((events.len(), status.unmapped), (frames.len(), 0), "{name}");
         for (event, frame) in events.iter().zip(&frames) {
             assert_eq!(event.data.as_str(), frame, "{name}");

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, handshake::derive_accept_key, protocol::Role},
 };
 
-use super::{Cut, Shared, Speed};
+use super::{Cut, Orders, Shared, Speed};
 
 /// A stream that can end with a reset.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
@@ -45,6 +45,9 @@ pub(super) async fn serve(mut stream: impl Stream, shared: &Shared) -> tungsteni
     let Some(key) = header(&head, "sec-websocket-key") else {
         return Ok(page(stream, shared, &head).await?);
     };
+    if shared.orders.subscribe().wait_for(|orders| !orders.shut).await.is_err() {
+        return Ok(());
+    }
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n\r\n",
@@ -123,7 +126,12 @@ impl<S: Stream> Session<'_, S> {
         let mut feeds = self.shared.feeds();
         let found = recorded.zip(feeds.iter_mut()).position(|(recorded, feed)| {
             let fits = !feed.taken && recorded.is_satisfied_by(&self.asked);
-            feed.taken |= fits;
+            if fits {
+                feed.taken = true;
+                if self.shared.speed == Speed::OnCue {
+                    feed.sent = self.shared.orders.borrow().aired;
+                }
+            }
             fits
         });
         self.feed = found;
@@ -153,8 +161,12 @@ async fn next_frame(shared: &Shared, feed: Option<usize>, pace: &mut Pace) -> St
     };
     let sent = shared.feeds().get(feed).map(|feed| feed.sent);
     let Some(frame) = sent.and_then(|sent| recorded.frames.get(sent)) else { return pending().await };
+    let is_due = |orders: &Orders| match shared.speed {
+        Speed::OnCue => sent.is_some_and(|sent| sent < orders.aired),
+        Speed::Recorded | Speed::Times(_) | Speed::Max => orders.flowing,
+    };
     let mut orders = shared.orders.subscribe();
-    if orders.wait_for(|orders| orders.flowing).await.is_err() {
+    if orders.wait_for(is_due).await.is_err() {
         return pending().await;
     }
     if let Some(due) = pace.due(shared.speed, frame.at) {
@@ -174,7 +186,7 @@ impl Pace {
         match speed {
             Speed::Recorded => Some(start + elapsed),
             Speed::Times(factor) => Some(start + elapsed.div_f64(factor)),
-            Speed::Max => None,
+            Speed::Max | Speed::OnCue => None,
         }
     }
 }

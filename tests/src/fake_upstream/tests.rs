@@ -60,6 +60,27 @@ async fn a_feed_goes_on_where_it_was_when_the_connection_was_cut() {
 }
 
 #[tokio::test]
+async fn what_was_on_the_air_while_nobody_was_there_is_gone() {
+    let upstream = FakeUpstream::start(Capture::of(["1", "2", "3"]), Speed::OnCue).await;
+    let followed = async |count| {
+        crate::eventually("the followers", PATIENCE, async || (upstream.followed() == count).then_some(()).ok_or("no"))
+            .await;
+    };
+    let mut first = client(&upstream).await;
+    followed(1).await;
+    upstream.air(1);
+    assert_eq!(text(&mut first).await.as_deref(), Some("1"));
+    upstream.cut(Cut::Close);
+    while text(&mut first).await.is_some() {}
+    followed(0).await;
+    upstream.air(1);
+    let mut second = client(&upstream).await;
+    followed(1).await;
+    upstream.air(1);
+    assert_eq!(text(&mut second).await.as_deref(), Some("3"));
+}
+
+#[tokio::test]
 async fn nothing_comes_before_the_release() {
     let upstream = FakeUpstream::start(Capture::of(["1"]), Speed::Recorded).await;
     let mut client = client(&upstream).await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use standpipe_connections::Closing;
-use standpipe_protocol::{CloseReason, OnGap, Overflow, SourceState, Topic};
+use standpipe_protocol::{CloseReason, OnGap, Overflow, SourceNews, SourceState, SourceTurn, Topic};
 
 use super::world::{ASK, Ask, Client, World};
-use crate::{Log as _, SourceNews};
+use crate::Log as _;
 
 #[tokio::test(start_paused = true)]
 async fn each_client_gets_what_it_asked_for_in_order() {
@@ -343,13 +343,37 @@ async fn the_state_of_sources_is_told_to_subscribers_old_and_new() {
     let mut world = World::new(1, 100);
     let mut old = world.connect(&ASK, 1 << 12).await;
     old.next_op("subscribed").await;
-    let news = SourceNews { source: "kraken".into(), state: SourceState::Stale, since: 7 };
+    let news = SourceNews { source: "kraken".into(), since: 7, turn: SourceTurn::State(SourceState::Stale) };
     world.fanout.tell_source(&news).await;
     let mut new = world.connect(&ASK, 1 << 12).await;
     let told = serde_json::json!({"op":"source","source":"kraken","state":"stale","since":7});
     assert_eq!((old.next_op("source").await, new.next_op("source").await), (told.clone(), told));
     old.leave().await;
     new.leave().await;
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_of_a_source_is_told_to_those_who_have_its_topic() {
+    let mut world = World::new(1, 100);
+    let mut one = world.connect(&Ask { topics: &["a"], ..ASK }, 1 << 12).await;
+    one.next_op("subscribed").await;
+    let mut two = world.connect(&Ask { topics: &["a"], ..ASK }, 1 << 12).await;
+    two.next_op("subscribed").await;
+    two.send(serde_json::json!({"op":"subscribe","topics":["books.>"],"filter":{"x":1}})).await;
+    two.next_op("subscribed").await;
+    for (topic, missed) in [(Some("books.a"), 3), (None, 4)] {
+        let topic = topic.map(|topic| Topic::new(topic).unwrap());
+        let turn = SourceTurn::Gap { topic, missed };
+        world.fanout.tell_source(&SourceNews { source: "kraken".into(), since: 7, turn }).await;
+    }
+    let all = serde_json::json!({"op":"source","source":"kraken","state":"gap","since":7,"missed":4});
+    let books =
+        serde_json::json!({"op":"source","source":"kraken","state":"gap","since":7,"missed":3,"topic":"books.a"});
+    assert_eq!(one.next_op("source").await, all, "of books it has none");
+    assert_eq!((two.next_op("source").await, two.next_op("source").await), (books, all));
+    one.leave().await;
+    two.leave().await;
     world.end().await;
 }
 

@@ -165,6 +165,14 @@ fn messages_look_as_documented() {
         Message::Gap(Gap { from: None, to: None, matched: None, reason: GapReason::EpochChanged }),
         Message::Heartbeat { cursor: cursor.clone(), ts: 1_732_212_345_999 },
         Message::Source { source: "kraken", state: SourceState::Stale, since: 1_732_212_345_000 },
+        Message::SourceGap {
+            source: "kraken",
+            state: GapState::Gap,
+            since: 1_732_212_345_000,
+            missed: 3,
+            topic: Some("books.XBT/USD"),
+        },
+        Message::SourceGap { source: "kraken", state: GapState::Gap, since: 1_732_212_345_000, missed: 1, topic: None },
         Message::Pong { id: Some("1") },
         Message::Error(&refusal),
         Message::Goodbye(Goodbye {
@@ -194,6 +202,8 @@ fn messages_look_as_documented() {
         {"op":"gap","from":null,"to":null,"matched":null,"reason":"epoch_changed"}
         {"op":"heartbeat","cursor":"000000000000009f:1200","ts":1732212345999}
         {"op":"source","source":"kraken","state":"stale","since":1732212345000}
+        {"op":"source","source":"kraken","state":"gap","since":1732212345000,"missed":3,"topic":"books.XBT/USD"}
+        {"op":"source","source":"kraken","state":"gap","since":1732212345000,"missed":1}
         {"op":"pong","id":"1"}
         {"op":"error","code":"INVALID_JSON","message":"…","id":"2","hint":"…"}
         {"op":"goodbye","code":4200,"reason":"RESTART","verdict":"now","retry_after_ms":850,"cursor":"000000000000009f:1200","delivered":517,"confirmed":517,"billed":517,"unsettled":12}"#]].assert_eq(&lines.join("\n"));

@@ -1,12 +1,13 @@
 //! `[[source]]`: the keys of all sources, and the checks between them. Those of each kind are in [`kinds`].
 
+mod group;
 mod kinds;
 mod settings;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use ::config::{Value, ValueKind};
-use standpipe_upstream::{Kind, Mapping, SourceConfig};
+use standpipe_upstream::{Kind, Mapping, Numbering, SourceConfig};
 
 use self::kinds::{ExecKeys, HttpPollKeys, PushKeys, ReplayKeys, SseKeys, WebSocketKeys};
 use super::{
@@ -17,8 +18,8 @@ use super::{
 /// Longer names would make metrics and logs unreadable.
 pub(super) const MAX_NAME_BYTES: usize = 64;
 
-/// How many ids are remembered of a feed that says everything again each time, where nothing else is said.
-const POLLED: usize = 10_000;
+/// How many ids are remembered where everything comes again, and nothing else is said.
+const COMES_AGAIN: usize = 10_000;
 
 /// The kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +37,22 @@ choice! {
     "exec" => SourceKind::Exec, "replay" => SourceKind::Replay, "push" => SourceKind::Push
 }
 
+choice! {
+    Numbering: "source" => Numbering::Source, "topic" => Numbering::Topic, "key" => Numbering::Key
+}
+
 section! {
     CommonKeys {
-        name: String, "Its name: letters, digits, `-` and `_`, and unique. Part of every event, and `$source` in mappings.";
+        name: String, "Its name: letters, digits, `-` and `_`, and unique. Part of every event (of a `group`, its name is), and `$source` in mappings.";
         kind: SourceKind, "Where its frames come from.";
+        group: Option<String>, "Sources of one group are connections to one feed, such as a primary and a backup: what one has brought, by its `id`, another does not bring again, and clients know them by this name.";
         map: Option<Mapping>, "A jq program that makes events of each frame: every output is an event `{topic, key?, id?, ts?, n?, data}`. Without it, frames are such events already.";
         stale_after: Option<Duration>, "Without an event for so long, the source is called stale. Without it, never.";
-        dedupe: Option<usize>, "How many ids of its latest events are remembered, to drop an event that comes again. 0: none. Without it, 10000 for `http_poll` and none for the others.";
+        dedupe: Option<usize>, "How many ids of its latest events are remembered, to drop an event that comes again. 0: none. Without it, 10000 for `http_poll` and in a `group`, and none for the others.";
+        merge: bool = false, "Whether an event with a key is a partial update, to be merged into what the same connection said of the key before; `full: true` marks the first.";
+        max_keys: NonZeroUsize = 10_000, "With `merge`: of how many keys the state is kept.";
+        numbers: Numbering = "topic", "What `n` counts: all that comes over a connection (`source`), what belongs to a `topic`, or to a `key` of one. What it leaves out is told as a gap.";
     } later {
-        group: String, "Sources of one group are primary and backup of one feed.";
-        merge: bool = false, "Whether data is a partial update of what its key held.";
         params: Vec<String> = Vec::<String>::new(), "What clients give to a demand-driven source.";
         allow: Vec<String> = Vec::<String>::new(), "Where a parameter decides the host: what its URL may start with.";
         linger: Duration, "How long a demand-driven source outlives its last client.";
@@ -124,6 +131,7 @@ pub(super) fn read(sources: Option<&Value>, reader: &mut Reader<'_>) -> Vec<Sour
         }
         configs.extend(read_one(&path, table, reader));
     }
+    group::check(&configs, reader);
     configs
 }
 
@@ -144,14 +152,19 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
         SourceKind::Replay => ReplayKeys::read(path, table, reader).map(kinds::replay),
         SourceKind::Push => PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)),
     };
-    let CommonKeys { name, map, stale_after, dedupe, .. } = common?;
+    let CommonKeys { name, group, map, stale_after, dedupe, merge, max_keys, numbers, .. } = common?;
     if !is_name(&name) {
-        let right = format!("a name has 1 to {MAX_NAME_BYTES} letters, digits, `-` and `_`");
-        reader.problem(&format!("{path}.name"), format!("found {name:?}"), right);
+        reader.problem(&format!("{path}.name"), format!("found {name:?}"), name_rule());
+    }
+    if let Some(group) = group.as_ref().filter(|group| !is_name(group)) {
+        reader.problem(&format!("{path}.group"), format!("found {group:?}"), name_rule());
     }
     let kind = kind?;
-    let dedupe = dedupe.unwrap_or(if matches!(kind, Kind::HttpPoll(_)) { POLLED } else { 0 });
-    Some(SourceConfig { name: Arc::from(name), kind, mapping: map, stale_after, dedupe })
+    let comes_again = group.is_some() || matches!(kind, Kind::HttpPoll(_));
+    let dedupe = dedupe.unwrap_or(if comes_again { COMES_AGAIN } else { 0 });
+    let merge = merge.then_some(max_keys);
+    let group = group.map(Arc::from);
+    Some(SourceConfig { name: Arc::from(name), group, kind, mapping: map, stale_after, dedupe, merge, numbers })
 }
 
 /// Reports keys that no source has, and keys that only sources of another kind have.
@@ -173,6 +186,10 @@ fn refuse_foreign(path: &str, table: &Table, kind: Option<SourceKind>, reader: &
             reader.problem(&place, what, "");
         }
     }
+}
+
+fn name_rule() -> String {
+    format!("a name has 1 to {MAX_NAME_BYTES} letters, digits, `-` and `_`")
 }
 
 pub(super) fn is_name(name: &str) -> bool {

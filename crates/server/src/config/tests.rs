@@ -51,7 +51,6 @@ fn the_complete_file_lacks_only_what_later_versions_bring() {
     let (directory, text) = complete_file();
     let problems = load_in(directory.path(), "all.toml", &text).unwrap_err();
     expect![[r#"
-        `source.kraken.group`: it is not available in this version; leave it out
         `source.pairs.params`: ["page_url"] is not available in this version; only [] is, or leave it out
         `source.pairs.allow`: ["https://api.dexscreener.com/"] is not available in this version; only [] is, or leave it out
         `source.pairs.linger`: it is not available in this version; leave it out
@@ -64,12 +63,12 @@ fn the_complete_file_lacks_only_what_later_versions_bring() {
 fn what_this_version_offers_of_the_complete_file_is_valid() {
     let (directory, text) = complete_file();
     let blocks = text.split("[[source]]").filter(|block| !block.contains("params"));
-    let text = blocks.collect::<Vec<_>>().join("[[source]]").replace("group = \"kraken\"", "");
+    let text = blocks.collect::<Vec<_>>().join("[[source]]");
     let settings = load_in(directory.path(), "most.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
     let names: Vec<_> = settings.sources.iter().map(|source| (&*source.name, source.kind.as_str())).collect();
     assert_eq!(names, [("kraken", "websocket"), ("tape", "replay"), ("mine", "exec"), ("in", "push")]);
     let [kraken, tape, ..] = &settings.sources[..] else { panic!("{names:?}") };
-    assert!(kraken.mapping.is_some() && kraken.dedupe == 10_000);
+    assert!(kraken.mapping.is_some() && kraken.dedupe == 10_000 && kraken.group.as_deref() == Some("kraken"));
     assert!(matches!(&tape.kind, Kind::Replay(replay) if replay.file == directory.path().join("kraken.jsonl.gz")));
 }
 
@@ -122,7 +121,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         decode = ["json", "gzip"]
         map = "{topic: "
         dedup = 5
-        merge = true
+        merge = 1
         [[source]]
         name = "feed"
         kind = "replay"
@@ -154,7 +153,7 @@ fn everything_that_is_wrong_is_told_at_once() {
             `source[1].kind`: found "websockt"; did you mean "websocket"?
             `source.feed.dedup`: there is no such key; did you mean `dedupe`?
             `source.feed.map`: the program does not compile: line 1, column 9: expected closing brace
-            `source.feed.merge`: true is not available in this version; only false is, or leave it out
+            `source.feed.merge`: found 1; it is `true` or `false`
             `source.feed.url`: a URL of this kind begins with `ws://` or `wss://`, this one with `https:`; write a URL such as "wss://ws.example.com/v1"
             `source.feed.send`: found "hello"; it is a list, each a text
             `source.feed.decode`: nothing can follow `json`
@@ -347,6 +346,32 @@ fn the_reference_in_the_documentation_is_the_table_in_the_code() {
         return;
     }
     assert_eq!(reference, made, "run the tests with UPDATE_EXPECT=1");
+}
+
+#[test]
+fn what_sources_of_a_group_do_not_agree_on_is_told() {
+    let push = |name: &str, more: &str| format!("[[source]]\nname = \"{name}\"\nkind = \"push\"\n{more}\n");
+    let agreed =
+        push("a", "group = \"g\"") + &push("b", "group = \"g\"\ndedupe = 10_000") + &push("h", "group = \"h\"");
+    assert!(valid(&agreed).sources.iter().all(|source| source.dedupe == 10_000));
+    check(
+        &[
+            push("a", "group = \"g\"\ndedupe = 5"),
+            push("b", "group = \"g\"\nnumbers = \"key\""),
+            push("c", "group = \"g\"\ndedupe = 0"),
+            push("d", "group = \"x\""),
+            push("x", ""),
+            push("e", "group = \"a b\""),
+        ]
+        .concat(),
+        &expect![[r#"
+            `source.e.group`: found "a b"; a name has 1 to 64 letters, digits, `-` and `_`
+            `source.b.dedupe`: 10000 is not what `source.a` says, which is 5; sources of a group have one memory: write the same
+            `source.b.numbers`: it is not what `source.a` says; numbers of a group are the feed's: write the same
+            `source.c.dedupe`: sources of a group bring the same events, which are known by their ids; give the number of ids by which they can be apart, or leave it out
+            `source.c.dedupe`: 0 is not what `source.a` says, which is 5; sources of a group have one memory: write the same
+            `source.d.group`: `x` is the name of a source that is not of this group; clients would take the two for one: choose another name"#]],
+    );
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use standpipe_protocol::{SourceState, refusal::did_you_mean};
-use standpipe_upstream::{Kind, SourceChange, SourceConfig, Tape};
+use standpipe_protocol::{SourceNews, SourceState, SourceTurn, refusal::did_you_mean};
+use standpipe_upstream::{Kind, SourceConfig, Tape};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -189,12 +189,14 @@ fn address(config: &SourceConfig) -> Option<String> {
 }
 
 /// What happens to the source, on standard error.
-fn tell(change: &SourceChange, tape: &Tape) {
-    let why = match (change.state, tape.status().last_error) {
+fn tell(news: &SourceNews, tape: &Tape) {
+    // A gap is one of a mapping's numbers, and nothing is mapped here.
+    let SourceTurn::State(state) = news.turn else { return };
+    let why = match (state, tape.status().last_error) {
         (SourceState::Down, Some(fault)) => format!(": {}", fault.message),
         _ => String::new(),
     };
-    note(&format!("source {} is {}{why}", change.source, change.state.as_str()));
+    note(&format!("source {} is {}{why}", news.source, state.as_str()));
 }
 
 fn note(text: &str) {

@@ -15,10 +15,16 @@ pub(super) fn about(update: &Update, address: &str) -> Option<String> {
         Update::Disconnected { why, retry_in } => format!("{why}; next attempt {}", when(*retry_in)),
         Update::Gap(gap) => missing(gap),
         Update::SnapshotEnd(end) => shown(end),
-        Update::Source(Source { source, state, since }) => {
+        Update::Source(Source { source, state, missed, topic, since }) => {
             let since = i64::try_from(*since).unwrap_or(i64::MAX);
             let (day, clock) = utc(since);
-            format!("source {source} is {state} since {day} {clock} UTC")
+            match missed {
+                Some(missed) => {
+                    let of = topic.as_ref().map_or_else(String::new, |topic| format!(" of {topic}"));
+                    format!("source {source} has missed {missed}{of}, {day} {clock} UTC")
+                }
+                None => format!("source {source} is {state} since {day} {clock} UTC"),
+            }
         }
         Update::Unrenewed { why } => format!("the token is not renewed: {why}"),
         Update::Refused(refusal) => format!("the server refused a request: {refusal}"),

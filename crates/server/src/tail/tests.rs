@@ -142,6 +142,11 @@ async fn events_are_printed_as_lines_and_the_rest_is_told_beside_them() {
         event(&mut peer, 8).await;
         say(&mut peer, r#"{"op":"gap","from":9,"to":11,"matched":1,"reason":"history_expired"}"#).await;
         say(&mut peer, r#"{"op":"source","source":"kraken","state":"stale","since":1614556800000}"#).await;
+        say(
+            &mut peer,
+            r#"{"op":"source","source":"kraken","state":"gap","since":1614556800000,"missed":3,"topic":"a.b"}"#,
+        )
+        .await;
         event(&mut peer, 12).await;
         rest(peer).await
     });
@@ -152,6 +157,7 @@ async fn events_are_printed_as_lines_and_the_rest_is_told_beside_them() {
         "standpipe: connected to ws://h/ws, from now on (seq 7)",
         "standpipe: gap: 1 event is missing (seq 9 to 11): the server no longer has them",
         "standpipe: source kraken is stale since 2021-03-01 00:00:00.000 UTC",
+        "standpipe: source kraken has missed 3 of a.b, 2021-03-01 00:00:00.000 UTC",
         "standpipe: ended; to go on from here: --after '00000000000000aa:12'",
     ];
     assert_eq!(notes, expected);

@@ -1,7 +1,7 @@
 //! What a mapping gives, to an event.
 //!
-//! This file decides the shape `{topic, key?, id?, ts?, n?, data}`: each output has to have it exactly, and what has
-//! not is refused with the field that is wrong. A misspelt field never passes silently, and no number changes its
+//! This file decides the shape `{topic, key?, id?, ts?, n?, full?, data}`: each output has to have it exactly, and what
+//! has not is refused with the field that is wrong; or it is no event but `{state}` or `{n}`. A misspelt field never passes silently, and no number changes its
 //! digits on the way.
 
 use std::sync::Arc;
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use jaq_json::{Num, Val};
 use standpipe_protocol::{Event, Json, MAX_SEQ, Topic, TopicError, refusal::did_you_mean};
 
-use crate::value::write::{self, WriteError};
+use crate::{
+    merge::Extent,
+    value::write::{self, WriteError},
+};
 
 /// The longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -21,7 +24,27 @@ pub const MAX_EVENT_ID_BYTES: usize = 512;
 #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is exact")]
 const EXACT: f64 = MAX_SEQ as f64;
 
-const FIELDS: [&str; 6] = ["topic", "key", "id", "ts", "n", "data"];
+const FIELDS: [&str; 7] = ["topic", "key", "id", "ts", "n", "full", "data"];
+
+/// What one output of a mapping is.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// An event.
+    Event(Mapped),
+    /// `{state: {…}}`: what is to be `$state` from the next value on.
+    State(Val),
+    /// `{n: …}`: a running number of something that is no event.
+    Number(u64),
+}
+
+/// An event, as a mapping gives it.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    /// The event.
+    pub event: Event,
+    /// How much of its key it says, if that is said.
+    pub extent: Option<Extent>,
+}
 
 /// Why an output is not an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,10 +76,25 @@ pub enum ShapeError {
     Topic(#[from] TopicError),
 }
 
+/// Tells what one output is. The payload of an event has at most `room` bytes.
+pub(crate) fn output(output: &Val, source: &Arc<str>, room: usize) -> Result<Output, ShapeError> {
+    if let Val::Obj(fields) = output
+        && let (1, Some((Val::TStr(name), value))) = (fields.len(), fields.first())
+    {
+        match (&***name, value) {
+            (b"state", Val::Obj(_)) => return Ok(Output::State(value.clone())),
+            (b"state", _) => return Err(wrong("state", format!("is an object, this is {}", kind(value)))),
+            (b"n", _) if let Some(n) = ordinal(value)? => return Ok(Output::Number(n)),
+            _ => {}
+        }
+    }
+    event(output, source, room).map(Output::Event)
+}
+
 /// Makes an event of one output. Its payload has at most `room` bytes.
-pub(crate) fn event(output: &Val, source: &Arc<str>, room: usize) -> Result<Event, ShapeError> {
+pub(crate) fn event(output: &Val, source: &Arc<str>, room: usize) -> Result<Mapped, ShapeError> {
     let Val::Obj(fields) = output else { return Err(ShapeError::NotAnObject(kind(output))) };
-    let (mut topic, mut key, mut id, mut ts, mut n, mut data) = (None, None, None, None, None, None);
+    let (mut topic, mut key, mut id, mut ts, mut n, mut extent, mut data) = (None, None, None, None, None, None, None);
     for (name, value) in fields.iter() {
         let Val::TStr(name) = name else { return Err(unknown("(not a text)")) };
         match &***name {
@@ -65,13 +103,14 @@ pub(crate) fn event(output: &Val, source: &Arc<str>, room: usize) -> Result<Even
             b"id" => id = text("id", value, MAX_EVENT_ID_BYTES)?,
             b"ts" => ts = time(value)?,
             b"n" => n = ordinal(value)?,
+            b"full" => extent = extent_of(value)?,
             b"data" => data = Some(payload(value, room)?),
             other => return Err(unknown(&String::from_utf8_lossy(other))),
         }
     }
     let topic = topic.ok_or(ShapeError::Missing("topic"))?;
     let data = data.ok_or(ShapeError::Missing("data"))?;
-    Ok(Event { topic, key, id, ts, n, source: Arc::clone(source), data })
+    Ok(Mapped { event: Event { topic, key, id, ts, n, source: Arc::clone(source), data }, extent })
 }
 
 fn topic_of(value: &Val) -> Result<Topic, ShapeError> {
@@ -137,9 +176,33 @@ fn whole(field: &'static str, unit: &str, value: &Val) -> Result<i64, ShapeError
     Err(wrong(field, format!("is a whole number ({unit}), {digits} is not: use `floor`, or another unit")))
 }
 
+fn extent_of(value: &Val) -> Result<Option<Extent>, ShapeError> {
+    match value {
+        Val::Null => Ok(None),
+        Val::Bool(true) => Ok(Some(Extent::Full)),
+        Val::Bool(false) => Ok(Some(Extent::Part)),
+        _ => Err(wrong("full", format!("is `true` or `false`, this is {}", kind(value)))),
+    }
+}
+
 fn payload(value: &Val, room: usize) -> Result<Json, ShapeError> {
     let text = write::text(value, room).map_err(|e: WriteError| wrong("data", format!("cannot be sent: {e}")))?;
     Ok(Json::written(text))
+}
+
+/// Why a state cannot be kept for the next frame.
+pub(crate) fn not_kept(error: WriteError) -> ShapeError {
+    wrong("state", format!("cannot be kept: {error}"))
+}
+
+/// Why a number cannot stand alone.
+pub(crate) fn not_counted() -> ShapeError {
+    wrong("n", "without an event is for sources with `numbers = \"source\"`")
+}
+
+/// Why an event of a source that does not merge cannot say how much of its key it says.
+pub(crate) fn not_merged() -> ShapeError {
+    wrong("full", "is for sources with `merge = true`")
 }
 
 fn wrong(field: &'static str, why: impl Into<String>) -> ShapeError {
@@ -147,6 +210,10 @@ fn wrong(field: &'static str, why: impl Into<String>) -> ShapeError {
 }
 
 fn unknown(name: &str) -> ShapeError {
+    if name == "state" {
+        let hint = ": give `{state: {…}}` as an output of its own".to_owned();
+        return ShapeError::Unknown { name: name.to_owned(), hint };
+    }
     let hint = did_you_mean(name, FIELDS).map(|near| format!(": did you mean `{near}`?"));
     ShapeError::Unknown { name: name.chars().take(64).collect(), hint: hint.unwrap_or_default() }
 }

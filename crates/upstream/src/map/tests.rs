@@ -6,6 +6,7 @@ mod operators;
 use std::thread;
 
 use expect_test::expect;
+use standpipe_protocol::Event;
 
 use super::*;
 use crate::value::read;
@@ -21,24 +22,38 @@ fn on_a_mapping_thread<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// What is known of a frame of a test.
+fn facts<'a>(source: &'a Arc<str>, frame: &str, state: &'a Val) -> Facts<'a> {
+    Facts { source, stream: source, conn: 1, event: None, received: 1_618_678_133_123, size: frame.len(), state }
+}
+
 /// What `program` makes of `frame`: its events as lines, its faults as they are told.
 fn mapped(program: &str, frame: &str) -> Vec<String> {
+    mapped_with("{}", program, frame)
+}
+
+/// The same, where `state` was carried to it. What is carried on from there comes last.
+fn mapped_with(state: &str, program: &str, frame: &str) -> Vec<String> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
-        let source = Arc::from("kraken");
-        let facts = Facts { source: &source, conn: 1, event: None, received: 1_618_678_133_123, size: frame.len() };
+        let (source, state) = (Arc::from("kraken"), read::value(state.as_bytes()).unwrap());
+        let facts = facts(&source, frame, &state);
         let limits = Limits { time: UNHURRIED, ..facts.limits() };
-        let events = mapping.events_within(read::value(frame.as_bytes()).unwrap(), &facts, limits);
-        let line = |event: Event| {
+        let Outputs { events, state, numbers } =
+            mapping.outputs_within(read::value(frame.as_bytes()).unwrap(), &facts, limits);
+        let line = |Mapped { event, extent }: Mapped| {
             let Event { topic, key, id, ts, n, source: _, data } = event;
             let mut line = topic.to_string();
             line.extend(key.map(|key| format!(" key={key}")));
             line.extend(id.map(|id| format!(" id={id}")));
             line.extend(ts.map(|ts| format!(" ts={ts}")));
             line.extend(n.map(|n| format!(" n={n}")));
+            line.extend(extent.map(|extent| format!(" {extent:?}")));
             format!("{line} {}", data.as_str())
         };
-        events.into_iter().map(|event| event.map_or_else(|error| error.to_string(), line)).collect()
+        let lines = events.into_iter().map(|event| event.map_or_else(|error| error.to_string(), line));
+        let numbers = numbers.into_iter().map(|n| format!("number {n}"));
+        lines.chain(numbers).chain(state.map(|state| format!("state {state}"))).collect()
     })
 }
 
@@ -61,6 +76,30 @@ fn each_output_is_an_event() {
 fn globals_name_the_source_the_connection_and_the_time_of_arrival() {
     let program = "{topic: $source, ts: $received, data: [$source, $conn, $event, $received]}";
     assert_eq!(mapped(program, "1"), [r#"kraken ts=1618678133123 ["kraken",1,null,1618678133123]"#]);
+}
+
+#[test]
+fn what_was_carried_is_state_and_an_output_of_its_own_sets_it() {
+    let program = r#"
+        if type == "object" then {state: ($state + {"\(.id)": .name})}
+        else {topic: "t.\($state["\(.[0])"] | token)", data: .[1]} end
+    "#;
+    assert_eq!(mapped(program, r#"{"id":17,"name":"a"}"#), [r#"state {"17":"a"}"#]);
+    let state = r#"{"17":"a"}"#;
+    assert_eq!(mapped_with(state, program, r#"{"id":18,"name":"b"}"#), [r#"state {"17":"a","18":"b"}"#]);
+    assert_eq!(mapped_with(state, program, "[17,0.10]"), ["t.a 0.10"]);
+    let both = r#"{state: {a: 1}}, {topic: "t", data: $state}, {state: {a: 2}}"#;
+    assert_eq!(
+        mapped_with(state, both, "1"),
+        [r#"t {"17":"a"}"#, r#"state {"a":2}"#],
+        "from the next value on, the last"
+    );
+    assert_eq!(mapped(".", r#"{"n":7}"#), ["number 7"], "and one that has a number alone is no event");
+    assert_eq!(mapped(".", r#"{"n":null}"#), ["the mapping gave no event: the event has no `topic`"]);
+    let told = |output: &str| mapped(".", output).join("\n");
+    expect!["the mapping gave no event: `state` is an object, this is a number"].assert_eq(&told(r#"{"state":1}"#));
+    expect!["the mapping gave no event: an event has no field `state`: give `{state: {…}}` as an output of its own"]
+        .assert_eq(&told(r#"{"topic":"t","state":{},"data":1}"#));
 }
 
 #[test]
@@ -110,6 +149,8 @@ fn what_is_no_event_is_told_with_the_field_that_is_wrong() {
     expect!["the mapping gave no event: `ts` is in milliseconds since 1970, 1618678133123456789 is too far away"]
         .assert_eq(&of(r#"{"topic":"t","ts":1618678133123456789,"data":1}"#));
     expect!["the mapping gave no event: `n` is below 0"].assert_eq(&of(r#"{"topic":"t","n":-1,"data":1}"#));
+    expect!["the mapping gave no event: `full` is `true` or `false`, this is a text"]
+        .assert_eq(&of(r#"{"topic":"t","full":"yes","data":1}"#));
     expect!["the mapping gave no event: `data` cannot be sent: NaN and infinities are not JSON"]
         .assert_eq(&mapped(r#"{topic: "t", data: nan}"#, "1").join(""));
     expect!["the mapping gave no event: `data` cannot be sent: bytes are not JSON: use `@base64`, or `tostring` if they are text"]
@@ -122,6 +163,7 @@ fn what_may_be_left_out_may_be_null() {
     assert_eq!(mapped(".", frame), ["t null"]);
     assert_eq!(mapped(".", r#"{"topic":"t","n":18446744073709551615,"data":1}"#), ["t n=18446744073709551615 1"]);
     assert_eq!(mapped(r#"{topic: "t", ts: (1.5 * 2), data: 1}"#, "1"), ["t ts=3 1"]);
+    assert_eq!(mapped(r#"{topic: "t", full: (true, false, null), data: 1}"#, "1"), ["t Full 1", "t Part 1", "t 1"]);
 }
 
 #[test]
@@ -141,11 +183,15 @@ fn an_error_says_where_the_program_is_wrong() {
     expect!["line 1, column 2: no jq begins with this"].assert_eq(&of(".é"));
     expect!["line 2, column 8: `tokem` is not defined; did you mean `token`?"].assert_eq(&of(".a |\n \"é\" | tokem"));
     expect!["line 1, column 1: `token` is not defined with 1 arguments"].assert_eq(&of("token(1)"));
-    expect!["line 1, column 5: the variable `$recieved` is not defined; given are $source, $conn, $event, $received"]
-        .assert_eq(&of(".a, $recieved"));
+    expect![
+        "line 1, column 5: the variable `$recieved` is not defined; given are $source, $conn, $event, $received, $state"
+    ]
+    .assert_eq(&of(".a, $recieved"));
     expect!["line 1, column 1: `env` is not available in mappings"].assert_eq(&of("env"));
-    expect!["line 1, column 1: the variable `$ENV` is not defined; given are $source, $conn, $event, $received"]
-        .assert_eq(&of("$ENV.HOME"));
+    expect![
+        "line 1, column 1: the variable `$ENV` is not defined; given are $source, $conn, $event, $received, $state"
+    ]
+    .assert_eq(&of("$ENV.HOME"));
     expect![[r#"line 1, column 8: expected an operator or the end, found `"a"`"#]]
         .assert_eq(&of(r#"import "a" as a; 1"#));
     let long = of(&" ".repeat(65 * 1024));
@@ -166,8 +212,8 @@ fn nothing_reaches_outside_of_the_frame() {
 fn answers_are_texts_or_json() {
     let mapping = Mapping::compile(r#"select(.event? == "ping") | "pong", {event: "pong", id}"#).unwrap();
     let answers = |frame: &'static str| {
-        let source = Arc::from("s");
-        let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: frame.len() };
+        let (source, state) = (Arc::from("s"), Val::Null);
+        let facts = facts(&source, frame, &state);
         let answers = mapping.answers(read::value(frame.as_bytes()).unwrap(), &facts);
         answers.into_iter().map(Result::unwrap).collect::<Vec<_>>()
     };

@@ -182,7 +182,7 @@ async fn played(times: &[f64], speed: Speed, then: Then, take: usize) -> Vec<(u1
     let (jobs, mut queue) = mpsc::channel(100);
     let start = Instant::now();
     let pulse = Arc::new(Pulse::new(start.into_std()));
-    let feed = Door::new(jobs, pulse, Arc::new(Status::new(Arc::from("s"), "replay"))).open();
+    let feed = Door::new(jobs, pulse, Arc::new(Status::new(Arc::from("s"), None, "replay"))).open();
     let mut replay = Replay::new(ReplayConfig { speed, then, ..config(path) });
     let stop = CancellationToken::new();
     let mut came = Vec::new();

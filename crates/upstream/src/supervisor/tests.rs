@@ -3,12 +3,18 @@
 use std::{collections::VecDeque, sync::Mutex};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use standpipe_protocol::{SourceNews, SourceTurn};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
+    Numbering,
+    dedupe::Dedupe,
+    numbers::Numbers,
     pulse::Attempt,
     source::{Feed, Source},
+    stream::Known,
 };
 
 /// What one attempt does.
@@ -101,7 +107,7 @@ impl Source for Script {
 }
 
 struct Stage {
-    changes: mpsc::Receiver<SourceChange>,
+    changes: mpsc::Receiver<SourceNews>,
     status: Arc<Status>,
     made: Arc<Mutex<Vec<Instant>>>,
     tasks: TaskTracker,
@@ -112,13 +118,16 @@ struct Stage {
 fn play(acts: &[Act], stale_after: Option<u64>, room: usize) -> Stage {
     let start = Instant::now();
     let pulse = Arc::new(Pulse::new(start.into_std()));
-    let status = Arc::new(Status::new(Arc::from("s"), "script"));
+    let status = Arc::new(Status::new(Arc::from("s"), None, "script"));
     let made = Arc::new(Mutex::new(Vec::new()));
     let (to_listeners, changes) = mpsc::channel(room);
     let (jobs, _) = mpsc::channel(1);
     let source = Script { acts: acts.iter().copied().collect(), pulse: Arc::clone(&pulse), made: Arc::clone(&made) };
     let door = Door::new(jobs, Arc::clone(&pulse), Arc::clone(&status));
-    let watch = Watch::new(stale_after.map(Duration::from_secs), pulse, Arc::clone(&status), to_listeners);
+    let known = Known { ids: Dedupe::new(0), numbers: Numbers::new(Numbering::Topic) };
+    let stream = Arc::new(Stream::new(Arc::from("s"), known, to_listeners));
+    let place = stream.join();
+    let watch = Watch::new(stale_after.map(Duration::from_secs), pulse, Arc::clone(&status), stream, place);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(Supervisor { source: Box::new(source), door, watch }.supervise(stop.clone()));
     tasks.close();
@@ -127,7 +136,10 @@ fn play(acts: &[Act], stale_after: Option<u64>, room: usize) -> Stage {
 
 impl Stage {
     async fn state(&mut self) -> SourceState {
-        self.changes.recv().await.unwrap().state
+        match self.changes.recv().await.unwrap().turn {
+            SourceTurn::State(state) => state,
+            gap @ SourceTurn::Gap { .. } => panic!("{gap:?}"),
+        }
     }
 
     /// Seconds between one attempt and the next, for the first `n`.

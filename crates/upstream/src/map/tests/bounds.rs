@@ -6,8 +6,8 @@ use super::*;
 fn end(program: &str, frame: &str) -> Result<(), RunError> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
-        let source = Arc::from("s");
-        let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: frame.len() };
+        let (source, state) = (Arc::from("s"), Val::Null);
+        let facts = facts(&source, frame, &state);
         let limits = Limits { time: UNHURRIED, ..facts.limits() };
         mapping.run(read::value(frame.as_bytes()).unwrap(), &facts, limits, drop)
     })

@@ -34,8 +34,8 @@ fn plain(program: &str, input: &str) -> Outputs {
 /// What a mapping makes of it.
 fn counted(program: &str, input: &str) -> Outputs {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
-    let source = Arc::from("s");
-    let facts = Facts { source: &source, conn: 1, event: None, received: 0, size: 0 };
+    let (source, state) = (Arc::from("s"), Val::Null);
+    let facts = facts(&source, input, &state);
     let mut outputs = Vec::new();
     let input = read::value(input.as_bytes()).unwrap();
     match mapping.run(input, &facts, facts.limits(), |output| outputs.push(Ok(output.to_string()))) {
