@@ -10,6 +10,7 @@ mod conflate;
 mod credentials;
 mod crowd;
 mod deliver;
+mod demand;
 mod demo;
 mod drain;
 mod exodus;

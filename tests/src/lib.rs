@@ -38,7 +38,7 @@ pub use pace::{Pace, Peak};
 pub use peer::Peer;
 pub use proxy::Proxy;
 pub use server::Server;
-pub use site::Site;
+pub use site::{Page, Site};
 pub use socket::Socket;
 pub use usage::Usage;
 pub use wait::{PATIENCE, eventually, within};

@@ -32,6 +32,8 @@ pub struct Config {
     pub authorization: AuthorizationHeader,
     /// What may be selected in the URL of a socket.
     pub bounds: Bounds,
+    /// The parameters that demand-driven sources declare, and that such a URL may name.
+    pub params: Vec<String>,
 }
 
 /// Options set once on the listener: accepted sockets inherit them. `TCP_NODELAY` always is.

@@ -269,7 +269,7 @@ mod tests {
             &Auth::Open
         }
 
-        fn check(&self, _: &Query, _: &Pass, _: Option<&str>) -> Result<(), Refusal> {
+        fn check(&self, _: &Query, _: &Pass, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
             Ok(())
         }
         fn admit(&self, _: SocketAddr, _: &Identity) -> Result<[u64; 4], Refusal> {

@@ -27,7 +27,7 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why not. The client gets the code's status; a browser is told on the socket.
-    fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal>;
+    fn check(&self, query: &Query, pass: &Pass, peer: SocketAddr, request_id: Option<&str>) -> Result<(), Refusal>;
 
     /// Takes a place for one more connection, of this address and this client.
     ///

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use standpipe_ledger::Tariff;
 
+use crate::Demand;
+
 /// The settings of the fan-out. Every number is positive.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub crowd: usize,
     /// What events are charged as, where they are.
     pub tariff: Option<Arc<Tariff>>,
+    /// Where the instances of demand-driven sources are, if there are such sources.
+    pub demand: Option<Arc<dyn Demand>>,
 }
 
 #[cfg(test)]
@@ -45,6 +49,7 @@ impl Config {
             snapshot_patience: Duration::from_secs(60),
             crowd: 32,
             tariff: None,
+            demand: None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The fan-out as a whole: started once, asked by many.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use standpipe_connections::Signal;
-use standpipe_protocol::{After, ConnectionId, Epoch, Item, OnGap, Refusal, SourceNews};
-use standpipe_selection::Grant;
+use standpipe_protocol::{After, ConnectionId, Epoch, Identity, Item, OnGap, Refusal, SourceNews, topic::Scope};
+use standpipe_selection::{Grant, Lease, Params};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -12,12 +12,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, Kept, Log, Ring,
+    Config, Demand, Kept, Log, Ring,
     appender::append_all,
     budget::Budget,
+    demand,
     mailbox::ToShard,
     report::{Description, Report},
-    resume,
+    resume::{self, Past},
     shard::Shard,
 };
 
@@ -33,6 +34,7 @@ pub struct Fanout {
     log: Arc<Ring>,
     shards: Arc<[Mailbox]>,
     budget: Budget,
+    demand: Option<Arc<dyn Demand>>,
     failed: CancellationToken,
 }
 
@@ -69,7 +71,7 @@ impl Fanout {
         let shards = shards.collect();
         let (items, queue) = mpsc::channel(QUEUE);
         tracker.spawn(guarded(append_all(shared, queue, cancel.clone()), failed.clone()));
-        (Self { log, shards, budget, failed }, items)
+        (Self { log, shards, budget, demand: config.demand.clone(), failed }, items)
     }
 
     /// Cancelled if a shard or the appender has panicked: then clients are no longer served as they should be.
@@ -98,13 +100,34 @@ impl Fanout {
         self.shards.get(usize::try_from(shard).unwrap_or(0))
     }
 
-    /// Whether delivery could begin there, for a client that may go back as far as `history`.
+    /// Whether delivery could begin there, for a client that may go back as far as `history`, of a leased instance or of
+    /// what all share.
     ///
     /// # Errors
     /// `FUTURE_CURSOR`, or `HISTORY_EXPIRED` if `on_gap` is `fail`.
-    pub fn check(&self, after: &After, on_gap: OnGap, grant: &Grant, history: Option<Duration>) -> Result<(), Refusal> {
-        let reach = resume::reach(history, Instant::now());
-        resume::start(after, on_gap, grant, &*self.log, reach).map(drop)
+    pub fn check(
+        &self,
+        after: &After,
+        on_gap: OnGap,
+        grant: &Grant,
+        history: Option<Duration>,
+        lease: Option<&Lease>,
+    ) -> Result<(), Refusal> {
+        let past = Past { reach: resume::reach(history, Instant::now()), since: lease.map_or(0, Lease::since) };
+        resume::start(after, on_gap, grant, &*self.log, past).map(drop)
+    }
+
+    /// A share in the instance of a demand-driven source that `params` name, if they name one.
+    ///
+    /// # Errors
+    /// Those of [`Demand::lease`].
+    pub fn lease(&self, params: &Params, identity: &Identity, peer: SocketAddr) -> Result<Option<Lease>, Refusal> {
+        demand::lease(self.demand.as_ref(), params, identity, peer, self.log.bounds().head)
+    }
+
+    /// The instance whose topics were in `scope` has ended: the latest events of its keys are let go of.
+    pub fn forget(&self, scope: Scope) {
+        self.log.forget(scope);
     }
 
     /// Tells all shards, and so all clients whom it concerns, of a source.

@@ -72,7 +72,7 @@ impl Interlude {
                 replay.reading.plan = None;
             }
             Self::Snapshot(snapshot) => {
-                let known = snapshot.subscriptions.iter().position(|s| s.pattern == *pattern && s.params == *params);
+                let known = snapshot.subscriptions.iter().position(|s| s.is(pattern, params));
                 snapshot.subscriptions.remove(pattern, params);
                 // The patterns behind it have moved up by one.
                 match known {

@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod convoy;
 mod deliver;
+mod demand;
 mod fanout;
 mod interlude;
 mod log;
@@ -29,6 +30,7 @@ mod state;
 
 pub use budget::Kept;
 pub use config::Config;
+pub use demand::Demand;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};
 pub use mailbox::{Open, Request, ToShard};

@@ -72,10 +72,10 @@ pub trait Log: Debug + Send + Sync + 'static {
     /// The first place that was given at `time` or later; behind the head, if none was.
     fn since(&self, time: Instant) -> u64;
 
-    /// The place of the event with this id.
+    /// The place of the event with this id, of those whose topics all share.
     fn find(&self, id: &str) -> Option<u64>;
 
-    /// The id of the event at this place.
+    /// The id of the event at this place, if its topic is one that all share.
     fn id_at(&self, seq: u64) -> Option<Box<str>>;
 
     /// How much memory events take that it has let go of and that others still hold, keys excepted, in bytes.

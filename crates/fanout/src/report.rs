@@ -203,6 +203,9 @@ pub struct Description {
 pub struct DescribedSubscription {
     /// The pattern.
     pub topics: String,
+    /// What it names an instance of a demand-driven source by; told only if it does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// The filter, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Value>,

@@ -23,20 +23,24 @@ pub(crate) fn reach(history: Option<Duration>, now: Instant) -> Option<Instant> 
     history.and_then(|history| now.checked_sub(history))
 }
 
-/// Resolves `after` against the log as it is now. Of the log, what came before `reach` is not for this client; an event
-/// that `grant` does not show is not found by its id.
+/// What of the log is there for a client, besides what its grant says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Past {
+    /// What came before is not for it. See [`reach`].
+    pub(crate) reach: Option<Instant>,
+    /// Up to and with this place, nobody collected what it asks for.
+    pub(crate) since: u64,
+}
+
+/// Resolves `after` against the log as it is now, of which there is `past` for this client; an event that `grant` does not
+/// show is not found by its id.
 ///
 /// # Errors
 /// `FUTURE_CURSOR` if it is ahead of this log; `HISTORY_EXPIRED` if something is missing and `on_gap` is `fail`.
-pub(crate) fn start(
-    after: &After,
-    on_gap: OnGap,
-    grant: &Grant,
-    log: &dyn Log,
-    reach: Option<Instant>,
-) -> Result<Start, Refusal> {
+pub(crate) fn start(after: &After, on_gap: OnGap, grant: &Grant, log: &dyn Log, past: Past) -> Result<Start, Refusal> {
     let bounds = log.bounds();
-    let floor = reach.map_or(bounds.floor, |reach| log.since(reach).max(bounds.floor));
+    let reached = past.reach.map_or(bounds.floor, |reach| log.since(reach));
+    let floor = reached.max(bounds.floor).max(past.since + 1);
     let from_floor = Start { cursor: floor - 1, gap: None };
     let After::Cursor(cursor) = after else { return Ok(from_floor) };
     let Cursor { epoch, seq, id } = cursor;
@@ -63,7 +67,7 @@ pub(crate) fn start(
                     format!("`after` is {cursor}, of another log than this one ({})", log.epoch())
                 }
                 _ if floor > bounds.floor => {
-                    format!("`after` is {cursor}, but what this client may see of the past begins at {floor}")
+                    format!("`after` is {cursor}, but what there is of the past for this client begins at {floor}")
                 }
                 _ => format!("`after` is {cursor}, but this log begins at {floor}"),
             };
@@ -112,17 +116,17 @@ mod tests {
             (at(7, 6, None), 61, 6, None),
         ] {
             let reach = Some(begun + Duration::from_secs(reach));
-            let started = start(&after, OnGap::Continue, &Grant::everything(), &log, reach);
+            let started = start(&after, OnGap::Continue, &Grant::everything(), &log, Past { reach, since: 0 });
             assert_eq!(started, Ok(Start { cursor, gap: gap.clone() }), "{after}");
             assert_eq!(
-                start(&after, OnGap::Fail, &Grant::everything(), &log, reach).is_err(),
+                start(&after, OnGap::Fail, &Grant::everything(), &log, Past { reach, since: 0 }).is_err(),
                 gap.is_some(),
                 "{after}"
             );
         }
         let nothing = Some(begun + Duration::from_secs(61));
         assert_eq!(
-            start(&After::Earliest, OnGap::Continue, &Grant::everything(), &log, nothing),
+            start(&After::Earliest, OnGap::Continue, &Grant::everything(), &log, Past { reach: nothing, since: 0 }),
             Ok(Start { cursor: 6, gap: None })
         );
     }
@@ -165,15 +169,15 @@ mod tests {
             (at(8, 4, None), 2, Some(changed)),
         ] {
             assert_eq!(
-                start(&after, OnGap::Continue, &Grant::everything(), &log(), None),
+                start(&after, OnGap::Continue, &Grant::everything(), &log(), Past::default()),
                 Ok(Start { cursor, gap: gap.clone() }),
                 "{after}"
             );
-            let strict = start(&after, OnGap::Fail, &Grant::everything(), &log(), None);
+            let strict = start(&after, OnGap::Fail, &Grant::everything(), &log(), Past::default());
             assert_eq!(strict.map_err(|r| r.code).is_err(), gap.is_some(), "{after}");
         }
         assert_eq!(
-            start(&at(7, 6, None), OnGap::Continue, &Grant::everything(), &log(), None).unwrap_err().code,
+            start(&at(7, 6, None), OnGap::Continue, &Grant::everything(), &log(), Past::default()).unwrap_err().code,
             ErrorCode::FutureCursor
         );
     }

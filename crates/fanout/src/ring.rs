@@ -12,7 +12,7 @@ use std::{
 };
 
 use standpipe_ledger::Tariff;
-use standpipe_protocol::{Epoch, Event, Pinned, Record, Topic};
+use standpipe_protocol::{Epoch, Event, Pinned, Record, Topic, topic::Scope};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -101,6 +101,13 @@ impl Ring {
     /// How many keys it holds the latest event of.
     pub fn keys(&self) -> KeysReport {
         self.locked_keys().report()
+    }
+
+    /// Lets go of the latest events of all keys in `scope`.
+    pub(crate) fn forget(&self, scope: Scope) {
+        let mut keys = self.locked_keys();
+        keys.forget(scope);
+        self.keys_bytes.store(keys.report().bytes, Relaxed);
     }
 
     fn locked_keys(&self) -> MutexGuard<'_, Keys> {
@@ -220,7 +227,9 @@ impl Log for Ring {
             .map(|(seq, event)| {
                 let class = self.tariff.as_ref().and_then(|tariff| tariff.class(&event.topic));
                 let record = Record::new(seq, event).charged_as(class);
-                let hash = record.id.as_deref().map(|id| self.hash(id));
+                // What belongs to one instance is found by nobody else, so it is not found by its id.
+                let is_shared = record.topic.scope() == Scope::SHARED;
+                let hash = record.id.as_deref().filter(|_| is_shared).map(|id| self.hash(id));
                 (Arc::new(record), hash)
             })
             .collect();
@@ -296,7 +305,9 @@ impl Log for Ring {
     }
 
     fn id_at(&self, seq: u64) -> Option<Box<str>> {
-        self.held().record(seq).and_then(|record| record.id.clone())
+        let held = self.held();
+        let shared = held.record(seq).filter(|record| record.topic.scope() == Scope::SHARED);
+        shared.and_then(|record| record.id.clone())
     }
 
     fn pinned(&self) -> usize {

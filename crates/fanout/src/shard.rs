@@ -22,6 +22,7 @@ use standpipe_connections::{Closing, Mark, Signal, clock::unix_ms};
 use standpipe_ledger::{Progress, Totals};
 use standpipe_protocol::{
     CloseReason, ConnectionId, Cursor, GapState, Message, Record, Refusal, SourceNews, SourceState, SourceTurn, Topic,
+    topic::Scope,
 };
 use standpipe_selection::Index;
 use tokio::{
@@ -31,7 +32,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Log,
+    Config, Demand, Log,
     budget::Budget,
     client::{Client, Mode},
     convoy::Convoy,
@@ -67,6 +68,9 @@ pub(crate) struct Shard {
     crowd: usize,
     /// See [`Config::snapshot_patience`].
     snapshot_patience: Duration,
+    /// Where params are asked for.
+    demand: Option<Arc<dyn Demand>>,
+    /// The sources that all share.
     sources: BTreeMap<Arc<str>, (SourceState, u64)>,
     ended: Totals,
     counters: Counters,
@@ -101,6 +105,7 @@ impl Shard {
             convoys: Slab::new(),
             crowd: config.crowd,
             snapshot_patience: config.snapshot_patience,
+            demand: config.demand.clone(),
             sources: BTreeMap::new(),
             ended: Totals::default(),
             counters: Counters::default(),
@@ -245,10 +250,12 @@ impl Shard {
     }
 
     fn tell_source(&mut self, news: &SourceNews, now: Instant) {
-        let (source, since) = (&*news.source, news.since);
+        let (source, scope, since) = (&*news.source, news.scope, news.since);
         let (message, topic) = match &news.turn {
             SourceTurn::State(state) => {
-                self.sources.insert(Arc::clone(&news.source), (*state, since));
+                if scope == Scope::SHARED {
+                    self.sources.insert(Arc::clone(&news.source), (*state, since));
+                }
                 (Message::Source { source, state: *state, since }, None)
             }
             SourceTurn::Gap { topic, missed } => {
@@ -258,11 +265,15 @@ impl Shard {
                     topic.as_ref(),
                 )
             }
+            // Whoever had a share in it would have kept it.
+            SourceTurn::Ended => return,
         };
-        // A topic that is named concerns, and is shown to, those who have it among theirs, whatever their filters.
+        // A topic that is named concerns, and is shown to, those who have it among theirs, whatever their filters; what
+        // concerns an instance, those who have anything of it.
         let concerned = |client: &Client| match topic {
             Some(topic) => client.subscriptions.iter().any(|subscription| subscription.pattern.matches(topic)),
-            None => !client.subscriptions.is_empty(),
+            None if scope == Scope::SHARED => !client.subscriptions.is_empty(),
+            None => client.subscriptions.iter().any(|subscription| subscription.pattern.scope() == scope),
         };
         for (_, client) in self.clients.iter().filter(|(_, client)| concerned(client)) {
             client.connection.tell(&message, Mark::Control, now);

@@ -13,7 +13,7 @@ use std::{
 
 use equivalent::{Comparable, Equivalent};
 use imbl::OrdSet;
-use standpipe_protocol::{Record, Topic};
+use standpipe_protocol::{Record, Topic, topic::Scope};
 use standpipe_selection::Pattern;
 
 /// What a key costs beside its event: its places here.
@@ -101,6 +101,19 @@ impl Keys {
         }
     }
 
+    /// Lets go of all keys in `scope`. None of them is missed: nobody can ask for them any more.
+    pub(crate) fn forget(&mut self, scope: Scope) {
+        let of_scope: Vec<_> = {
+            let behind = self.latest.range::<_, Border<'_>>((Excluded(&Border::Before(scope, "")), Unbounded));
+            behind.take_while(|Latest(record)| record.topic.scope() == scope).cloned().collect()
+        };
+        for gone in of_scope {
+            self.by_age.remove(&gone.0.seq);
+            self.bytes -= gone.0.size() + OVERHEAD;
+            self.latest.remove(&gone);
+        }
+    }
+
     pub(crate) fn state(&self) -> State {
         State { seq: self.seq, complete: self.forgotten == 0, bytes: self.bytes, latest: self.latest.clone() }
     }
@@ -124,13 +137,14 @@ impl State {
     ) -> Option<Place> {
         let text = pattern.as_str();
         let prefix = text.find(['*', '>']).and_then(|wildcard| text.get(..wildcard)).unwrap_or(text);
-        let mut visited = 0;
+        let (scope, mut visited) = (pattern.scope(), 0);
         loop {
-            let border = place.border(prefix);
+            let border = place.border(scope, prefix);
             let (mut last, mut other) = (None, None);
             for Latest(record) in self.latest.range::<_, Border<'_>>((Excluded(&border), Unbounded)) {
                 let matches = pattern.matches(&record.topic);
-                if !record.topic.as_str().starts_with(prefix) || (!matches && pattern.is_exact()) {
+                let is_beyond = record.topic.scope() != scope || !record.topic.as_str().starts_with(prefix);
+                if is_beyond || (!matches && pattern.is_exact()) {
                     return None;
                 }
                 if visited == max {
@@ -150,9 +164,9 @@ impl State {
 }
 
 impl Place {
-    fn border<'a>(&'a self, prefix: &'a str) -> Border<'a> {
+    fn border<'a>(&'a self, scope: Scope, prefix: &'a str) -> Border<'a> {
         match self {
-            Self::Start => Border::Before(prefix),
+            Self::Start => Border::Before(scope, prefix),
             Self::Behind(record) => Border::At(record),
             Self::BehindTopic(topic) => Border::Behind(topic),
         }
@@ -191,7 +205,7 @@ impl Eq for Latest {}
 
 /// A place between events, in their order.
 enum Border<'a> {
-    Before(&'a str),
+    Before(Scope, &'a str),
     At(&'a Record),
     Behind(&'a Topic),
 }
@@ -206,7 +220,7 @@ impl Comparable<Latest> for Border<'_> {
     fn compare(&self, event: &Latest) -> Ordering {
         let (topic, key) = event.name();
         match self {
-            Self::Before(prefix) => (*prefix).cmp(topic.as_str()).then(Ordering::Less),
+            Self::Before(scope, prefix) => (*scope, *prefix).cmp(&(topic.scope(), topic.as_str())).then(Ordering::Less),
             Self::At(record) => (&record.topic, record.key.as_deref()).cmp(&(topic, key)),
             Self::Behind(other) => (*other).cmp(topic).then(Ordering::Greater),
         }

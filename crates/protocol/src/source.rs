@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::Topic;
+use crate::{Topic, topic::Scope};
 
 /// Whether a source delivers.
 ///
@@ -44,6 +44,8 @@ impl SourceState {
 pub struct SourceNews {
     /// The name that clients know it by.
     pub source: Arc<str>,
+    /// Where its topics are: for an instance of a demand-driven source, another scope than for all others.
+    pub scope: Scope,
     /// Since when it is so, in milliseconds since 1970-01-01 UTC.
     pub since: u64,
     /// What.
@@ -62,6 +64,8 @@ pub enum SourceTurn {
         /// How much, in the feed's numbers.
         missed: u64,
     },
+    /// It was an instance of a demand-driven source, and is no more: no event is in its scope from here on.
+    Ended,
 }
 
 impl fmt::Display for SourceState {

@@ -1,6 +1,6 @@
 //! The name under which an event is published: dot-separated tokens, no wildcards.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 /// The longest topic or topic pattern, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 255;
@@ -10,8 +10,28 @@ pub const MAX_TOPIC_BYTES: usize = 255;
 /// Dot-separated tokens, none of them empty, at most [`MAX_TOPIC_BYTES`] bytes. A token holds any character but the
 /// separator `.`, the wildcards `*` and `>`, the list separator `,`, white space and control characters;
 /// [`escape_token`] makes a token of any text.
+///
+/// The same name means another topic in each [`Scope`]. Equality and order regard both; what is written is the name alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(Arc<str>);
+pub struct Topic {
+    scope: Scope,
+    name: Arc<str>,
+}
+
+/// Where the name of a topic means something: among the topics that all share, or among those of one instance of a
+/// demand-driven source. It is known on this side alone; nothing on the wire tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Scope(u32);
+
+impl Scope {
+    /// That of all topics but those of instances.
+    pub const SHARED: Self = Self(0);
+
+    /// That of the `number`th instance of this process.
+    pub fn instance(number: NonZeroU32) -> Self {
+        Self(number.get())
+    }
+}
 
 /// Why a text is not a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,35 +66,40 @@ impl Topic {
                 return Err(TopicError::Character { found, topic: text.to_owned() });
             }
         }
-        Ok(Self(text.into()))
+        Ok(Self { scope: Scope::SHARED, name: text.into() })
     }
 
-    /// The whole topic.
+    /// The topic of this name in `scope`.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// Where its name means something.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Its name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     /// Its tokens, in order.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.split('.')
+        self.name.split('.')
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::borrow::Borrow<str> for Topic {
-    fn borrow(&self) -> &str {
-        &self.0
+        f.write_str(&self.name)
     }
 }
 
 impl serde::Serialize for Topic {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.name)
     }
 }
 

@@ -73,7 +73,7 @@ impl Grant {
 
     /// Whether this event may be seen.
     pub fn shows(&self, event: EventView<'_>) -> bool {
-        self.subscribe.iter().any(|pattern| pattern.matches(event.topic))
+        self.subscribe.iter().any(|pattern| pattern.matches_name(event.topic))
             && self.filter.as_ref().is_none_or(|filter| filter.matches(event))
     }
 
@@ -100,6 +100,7 @@ impl Grant {
         let subscription = |pattern| Subscription {
             pattern,
             params: params.clone(),
+            lease: None,
             filter: filter.clone(),
             asked: asked.clone(),
             options: *options,

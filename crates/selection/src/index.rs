@@ -64,7 +64,7 @@ impl Index {
             entries: Arena::new(),
             checks: Arena::new(),
             buckets: Arena::new(),
-            topics: Topics::new(),
+            topics: Topics::default(),
             fields: Fields::new(),
         }
     }

@@ -1,10 +1,10 @@
 //! Topic patterns: which topics a subscription is about.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use standpipe_protocol::{
     ErrorCode, Refusal, Topic,
-    topic::{MAX_TOPIC_BYTES, escape_token, is_token_char},
+    topic::{MAX_TOPIC_BYTES, Scope, escape_token, is_token_char},
 };
 
 use crate::wording::clip;
@@ -13,8 +13,13 @@ use crate::wording::clip;
 ///
 /// `trades.*` selects `trades.BTC`, not `trades` and not `trades.BTC.spot`; `trades.>` selects the last, too; `>`
 /// selects everything. At most [`MAX_TOPIC_BYTES`] bytes.
+///
+/// It selects topics of one [`Scope`]: of those that all share, unless it was put [`Pattern::within`] another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern(Arc<str>);
+pub struct Pattern {
+    scope: Scope,
+    text: Arc<str>,
+}
 
 impl Pattern {
     /// Checks `text` and makes a pattern of it.
@@ -45,31 +50,51 @@ impl Pattern {
                 _ => check_token(text, token)?,
             }
         }
-        Ok(Self(text.into()))
+        Ok(Self::shared(text))
     }
 
     /// The pattern of every topic, `>`.
     pub fn everything() -> Self {
-        Self(">".into())
+        Self::shared(">")
+    }
+
+    fn shared(text: &str) -> Self {
+        Self { scope: Scope::SHARED, text: text.into() }
+    }
+
+    /// The pattern of topics of these names in `scope`.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// Where it selects topics.
+    pub fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// The text of the pattern.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Its tokens, in order.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.split('.')
+        self.text.split('.')
     }
 
     /// Whether it has no wildcards, and so selects one topic.
     pub fn is_exact(&self) -> bool {
-        !self.0.contains(['*', '>'])
+        !self.text.contains(['*', '>'])
     }
 
     /// Whether it selects `topic`.
     pub fn matches(&self, topic: &Topic) -> bool {
+        self.scope == topic.scope() && self.matches_name(topic)
+    }
+
+    /// Whether it selects topics of this name, in whatever scope.
+    pub fn matches_name(&self, topic: &Topic) -> bool {
         let mut found = topic.tokens();
         for token in self.tokens() {
             match (token, found.next()) {
@@ -83,7 +108,7 @@ impl Pattern {
         found.next().is_none()
     }
 
-    /// The pattern of exactly the topics that both select; nothing if there is none.
+    /// The pattern, in the scope of `other`, of exactly the names that both select; nothing if there is none.
     ///
     /// There always is one pattern for them, because each token is decided alone and `>` can only stand at the end.
     pub fn intersection(&self, other: &Self) -> Option<Self> {
@@ -110,10 +135,10 @@ impl Pattern {
         }
         let text = common.join(".");
         // A wildcard stands for at least as many bytes as it takes: what is longer than a topic selects none.
-        (text.len() <= MAX_TOPIC_BYTES).then(|| Self(text.into()))
+        (text.len() <= MAX_TOPIC_BYTES).then(|| Self::shared(&text).within(other.scope))
     }
 
-    /// Whether it selects every topic that `other` selects.
+    /// Whether it selects every name that `other` selects.
     pub fn covers(&self, other: &Self) -> bool {
         self.intersection(other).as_ref() == Some(other)
     }
@@ -149,19 +174,13 @@ impl FromStr for Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Borrow<str> for Pattern {
-    fn borrow(&self) -> &str {
-        &self.0
+        f.write_str(&self.text)
     }
 }
 
 impl serde::Serialize for Pattern {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 

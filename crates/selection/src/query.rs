@@ -45,6 +45,11 @@ pub struct Query {
 }
 
 impl Query {
+    /// Whether `name` means something in every URL, so that no source can have a parameter of this name.
+    pub fn knows(name: &str) -> bool {
+        KNOWN.contains(&name) || name == "token" || name == "where"
+    }
+
     /// Reads `raw_query`, the part of the URL behind the `?`, as it stands on the wire.
     ///
     /// `path_topic` is the pattern of `/ws/{topic}`, percent-decoded; it comes before those of `topics`.

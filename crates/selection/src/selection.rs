@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use standpipe_protocol::{ErrorCode, Refusal, Subscribe};
 
-use crate::{
-    Bounds, Filter, Options, Params, Pattern,
-    wording::{bound, clip},
-};
+use crate::{Bounds, Filter, Options, Params, Pattern, wording::bound};
 
 /// Topics, params and a filter, as one command or one URL names them. What of it is granted is decided by
 /// [`crate::Grant::subscriptions`].
@@ -27,11 +24,10 @@ impl Selection {
     /// Reads the selection of a command.
     ///
     /// # Errors
-    /// `INVALID_TOPIC`, `INVALID_FILTER`, `LIMIT_EXCEEDED`, and `UNKNOWN_PARAMETER` for any param: no source declares any.
-    /// The `id` of the command is in the refusal.
+    /// `INVALID_TOPIC`, `INVALID_FILTER` or `LIMIT_EXCEEDED`, with the `id` of the command. Whether a source declares its
+    /// params is not looked at here.
     pub fn from_command(command: &Subscribe, bounds: &Bounds) -> Result<Self, Refusal> {
         let read = || {
-            refuse_params(&command.params)?;
             let patterns = patterns(command.topics.iter().map(String::as_str), bounds)?;
             let filter = command.filter.as_ref().map(|json| Filter::parse(json, bounds).map(Arc::new)).transpose()?;
             let options = Options { snapshot: command.snapshot, conflate: command.conflate };
@@ -63,12 +59,4 @@ pub fn patterns<'a>(topics: impl ExactSizeIterator<Item = &'a str>, bounds: &Bou
         return Err(Refusal::new(ErrorCode::InvalidTopic, "the list of topics is empty").hint("`>` selects everything"));
     }
     Ok(patterns)
-}
-
-/// Refuses the first param: no source declares any yet.
-fn refuse_params(params: &Params) -> Result<(), Refusal> {
-    let Some(name) = params.keys().next() else { return Ok(()) };
-    let message = format!("no source has a parameter `{}`", clip(name));
-    let hint = "`params` are for sources that declare them; conditions on fields stand in `filter`";
-    Err(Refusal::new(ErrorCode::UnknownParameter, message).hint(hint))
 }

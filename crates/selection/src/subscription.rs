@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use standpipe_protocol::{ErrorCode, EventView, Refusal};
+use standpipe_protocol::{ErrorCode, EventView, Refusal, topic::Scope};
 
 use crate::{
-    Filter, Pattern,
+    Filter, Lease, Pattern,
     fields::{Fields, Slots},
     wording::bound,
 };
@@ -32,12 +32,28 @@ pub struct Subscription {
     pub pattern: Pattern,
     /// With the pattern the key of a subscription.
     pub params: Params,
+    /// The instance of a demand-driven source that `params` name, for as long as this is subscribed.
+    pub lease: Option<Lease>,
     /// What the client asked for, and what its grant asks for besides. Without one, all events of the topics.
     pub filter: Option<Arc<Filter>>,
     /// Of it, what the client asked for.
     pub asked: Option<Arc<Filter>>,
     /// How they are delivered.
     pub options: Options,
+}
+
+impl Subscription {
+    /// Whether it is the one of this pattern and params: params decide where the pattern selects topics.
+    pub fn is(&self, pattern: &Pattern, params: &Params) -> bool {
+        self.pattern.as_str() == pattern.as_str() && self.params == *params
+    }
+
+    /// The same, of the instance that is leased.
+    #[must_use]
+    pub fn leasing(self, lease: Option<&Lease>) -> Self {
+        let scope = lease.map_or(Scope::SHARED, Lease::scope);
+        Self { pattern: self.pattern.within(scope), lease: lease.cloned(), ..self }
+    }
 }
 
 /// All subscriptions of one connection, at most one for each pattern and params, in the order of first subscription.
@@ -117,8 +133,7 @@ impl<T> Subscriptions<T> {
     }
 
     fn place(&self, pattern: &Pattern, params: &Params) -> Option<usize> {
-        let is_it = |held: &Held<T>| held.subscription.pattern == *pattern && held.subscription.params == *params;
-        self.held.iter().position(is_it)
+        self.held.iter().position(|held| held.subscription.is(pattern, params))
     }
 
     /// All of them, in the order of first subscription.
@@ -170,6 +185,7 @@ mod tests {
         Subscription {
             pattern: Pattern::new(pattern).unwrap(),
             params: Params::new(),
+            lease: None,
             asked: filter.clone(),
             filter,
             options: Options::default(),

@@ -69,6 +69,7 @@ fn selects(filter: &Arc<Filter>, data: &str) -> Vec<bool> {
     let subscription = Subscription {
         pattern,
         params: Params::new(),
+        lease: None,
         filter: Some(filter.clone()),
         asked: None,
         options: Options::default(),

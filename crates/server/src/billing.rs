@@ -78,7 +78,7 @@ impl Billing {
     ) -> anyhow::Result<Self> {
         let Begin { sink, run, prices, cap, counts, payer, anonymous } = begin;
         let rules = settings.events.into_iter().map(|(pattern, event)| {
-            let selects = Box::new(move |topic: &_| pattern.matches(topic));
+            let selects = Box::new(move |topic: &_| pattern.matches_name(topic));
             Rule { selects, event }
         });
         let tariff = Tariff::new(rules.collect(), |event| prices.get(event).copied());

@@ -11,6 +11,7 @@ pub mod check;
 pub mod config;
 pub mod demo;
 mod descriptors;
+mod instances;
 pub mod key;
 mod metrics;
 mod panics;

@@ -280,6 +280,16 @@ fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()>
         let values: Vec<_> = sources.iter().map(|source| (&*source.name, number(source))).collect();
         page.labelled_counter(name, help, "source", &values)?;
     }
+    let demanded: Vec<_> = sources.iter().filter_map(|source| Some((&*source.name, source.demand.as_ref()?))).collect();
+    let instances = page.gauges("upstream_instances", "Instances of a demand-driven source that run.", &["source"])?;
+    for (name, demand) in &demanded {
+        instances.with_label_values(&[name]).set(i64::try_from(demand.instances.len()).unwrap_or(i64::MAX));
+    }
+    let started: Vec<_> = demanded.iter().map(|(name, demand)| (*name, demand.started)).collect();
+    page.labelled_counter("upstream_instances_started_total", "Instances that were started.", "source", &started)?;
+    let refused: Vec<_> = demanded.iter().map(|(name, demand)| (*name, demand.refused)).collect();
+    let help = "Instances that were refused for want of room, in all or for a client.";
+    page.labelled_counter("upstream_instances_refused_total", help, "source", &refused)?;
     let state = page.gauges("upstream_state", "1 for the state that the source is in.", &["source", "state"])?;
     let errors = page.counters("upstream_errors_total", "Faults of a source, by kind.", &["source", "kind"])?;
     for source in sources {

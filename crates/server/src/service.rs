@@ -47,8 +47,8 @@ impl Service for Standpipe {
         &self.sessions.rules.auth
     }
 
-    fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal> {
-        self.sessions.check(query, pass, request_id)
+    fn check(&self, query: &Query, pass: &Pass, peer: SocketAddr, request_id: Option<&str>) -> Result<(), Refusal> {
+        self.sessions.check(query, pass, peer, request_id)
     }
 
     fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {

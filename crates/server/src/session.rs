@@ -68,7 +68,13 @@ impl Sessions {
     ///
     /// # Errors
     /// `FORBIDDEN` for topics that are not granted; `NOT_AVAILABLE` if nobody could be billed; `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
-    pub(crate) fn check(&self, query: &Query, pass: &Pass, request_id: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn check(
+        &self,
+        query: &Query,
+        pass: &Pass,
+        peer: SocketAddr,
+        request_id: Option<&str>,
+    ) -> Result<(), Refusal> {
         if let Some(billing) = &self.billing {
             billing.check(request_id)?;
         }
@@ -81,8 +87,11 @@ impl Sessions {
             let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
             return Err(refusal.hint("a pattern such as `trades.*` selects many"));
         }
+        // The instance that it needs lingers until the connection has one of its own.
+        let params = query.selection.as_ref().map(|selection| &selection.params);
+        let lease = params.map(|params| self.fanout.lease(params, &pass.identity, peer)).transpose()?.flatten();
         match &query.after {
-            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant, terms.history),
+            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant, terms.history, lease.as_ref()),
             None => Ok(()),
         }
     }

@@ -5,9 +5,9 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
 use standpipe_entry::{Auth, Listener};
-use standpipe_fanout::Fanout;
+use standpipe_fanout::{Demand, Fanout};
 use standpipe_liveness::DrainPlan;
-use standpipe_protocol::{Epoch, SourceNews};
+use standpipe_protocol::{Epoch, SourceNews, SourceTurn};
 use standpipe_upstream::Upstream;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,6 +18,7 @@ use crate::{
     billing::Billing,
     config::Settings,
     descriptors,
+    instances::Instances,
     resumption::Resumption,
     service::Standpipe,
     session::{self, Rules, Sessions},
@@ -62,11 +63,15 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let epoch = Epoch(session::random().ok_or_else(|| anyhow!("the system gives no randomness for the log's epoch"))?);
     let shards = TaskTracker::new();
-    let (fanout, items) = Fanout::start(&fanout_config(&settings, billing.as_deref()), epoch, &shards, &stop_shards);
+    let instances = Arc::new(Instances::default());
+    let demand: Arc<dyn Demand> = Arc::<Instances>::clone(&instances);
+    let config = fanout_config(&settings, billing.as_deref(), demand);
+    let (fanout, items) = Fanout::start(&config, epoch, &shards, &stop_shards);
     let (to_tell, news) = mpsc::channel(NEWS);
     shards.spawn(stop_shards.clone().run_until_cancelled_owned(tell_sources(fanout.clone(), news)));
     let upstream = Upstream::start(settings.sources.clone(), &items, &to_tell, &sources, &stop_sources)
         .context("start the sources")?;
+    instances.are(upstream.demand());
     let auth = Arc::new(auth::start(&settings.auth, &sources, &stop_sources)?);
     // The sources hold the ends that count.
     drop((items, to_tell));
@@ -180,7 +185,7 @@ fn assemble(
     }
 }
 
-fn fanout_config(settings: &Settings, billing: Option<&Billing>) -> standpipe_fanout::Config {
+fn fanout_config(settings: &Settings, billing: Option<&Billing>, demand: Arc<dyn Demand>) -> standpipe_fanout::Config {
     standpipe_fanout::Config {
         shards: settings.server.workers.get(),
         max_events: settings.log.max_events,
@@ -192,13 +197,17 @@ fn fanout_config(settings: &Settings, billing: Option<&Billing>) -> standpipe_fa
         snapshot_patience: settings.snapshot.patience,
         crowd: CROWD,
         tariff: billing.map(Billing::tariff),
+        demand: Some(demand),
     }
 }
 
 /// Carries news of sources to the clients.
 async fn tell_sources(fanout: Fanout, mut news: mpsc::Receiver<SourceNews>) {
     while let Some(news) = news.recv().await {
-        fanout.tell_source(&news).await;
+        match news.turn {
+            SourceTurn::Ended => fanout.forget(news.scope),
+            SourceTurn::State(_) | SourceTurn::Gap { .. } => fanout.tell_source(&news).await,
+        }
     }
 }
 

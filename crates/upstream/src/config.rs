@@ -6,7 +6,10 @@
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{Decoding, Endpoint, Headers, Mapping, Numbering};
+use crate::{
+    Decoding, Endpoint, Headers, Mapping, Network, Numbering, UrlTemplate,
+    template::{Params, fill_json},
+};
 
 /// One source.
 #[derive(Debug, Clone)]
@@ -28,6 +31,23 @@ pub struct SourceConfig {
     pub merge: Option<NonZeroUsize>,
     /// What the running numbers of its events count.
     pub numbers: Numbering,
+    /// Whether there is an instance of it for each set of parameters that clients ask for; else there is one for all.
+    pub demand: Option<DemandConfig>,
+}
+
+/// A source of which instances are started on demand.
+#[derive(Debug, Clone)]
+pub struct DemandConfig {
+    /// The names of its parameters, at least one; no other source has one of these.
+    pub params: Vec<Arc<str>>,
+    /// The address of each instance; that of the kind is an example.
+    pub url: UrlTemplate,
+    /// How long an instance outlives the last client.
+    pub linger: Duration,
+    /// How many run at the same time.
+    pub max_instances: usize,
+    /// How many of them one client may hold: a credential, or an address without one.
+    pub max_instances_per_client: usize,
 }
 
 /// Where frames come from.
@@ -59,6 +79,29 @@ impl Kind {
             Self::Push(_) => "push",
         }
     }
+
+    /// The network that it connects to, if it connects to one.
+    pub fn network(&self) -> Option<&Network> {
+        match self {
+            Self::WebSocket(config) => Some(&config.network),
+            Self::Sse(SseConfig { http, .. }) | Self::HttpPoll(HttpPollConfig { http, .. }) => Some(&http.network),
+            Self::Exec(_) | Self::Replay(_) | Self::Push(_) => None,
+        }
+    }
+
+    /// The same at another address, with `params` in their places in what it sends. None for a kind that has no address.
+    pub(crate) fn instance(&self, url: Endpoint, params: &Params) -> Option<Self> {
+        let mut kind = self.clone();
+        match &mut kind {
+            Self::WebSocket(config) => {
+                config.url = url;
+                config.send.iter_mut().for_each(|frame| *frame = fill_json(frame, params));
+            }
+            Self::Sse(SseConfig { http, .. }) | Self::HttpPoll(HttpPollConfig { http, .. }) => http.url = url,
+            Self::Exec(_) | Self::Replay(_) | Self::Push(_) => return None,
+        }
+        Some(kind)
+    }
 }
 
 /// A WebSocket feed.
@@ -84,8 +127,8 @@ pub struct WebSocketConfig {
     pub ping_interval: Duration,
     /// How long a server that was sent a ping may then send nothing at all before the connection counts as lost.
     pub pong_timeout: Duration,
-    /// A PEM file of certificate authorities to trust instead of the public ones.
-    pub ca_file: Option<PathBuf>,
+    /// Whom it trusts, and where it may connect to.
+    pub network: Network,
 }
 
 /// An HTTP server that is asked.
@@ -97,8 +140,8 @@ pub struct HttpConfig {
     pub headers: Headers,
     /// How long it may take from the request to the head of the answer, with name resolution, connecting and TLS.
     pub timeout: Duration,
-    /// A PEM file of certificate authorities to trust instead of the public ones.
-    pub ca_file: Option<PathBuf>,
+    /// Whom it trusts, and where it may connect to.
+    pub network: Network,
 }
 
 /// A feed of server-sent events.
@@ -229,7 +272,7 @@ impl fmt::Debug for WebSocketConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("ping_interval", &self.ping_interval)
             .field("pong_timeout", &self.pong_timeout)
-            .field("ca_file", &self.ca_file)
+            .field("network", &self.network)
             .finish()
     }
 }

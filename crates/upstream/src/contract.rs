@@ -48,6 +48,7 @@ pub(crate) fn numbers(kind: Kind) -> SourceConfig {
         dedupe: 100,
         merge: None,
         numbers: Numbering::Topic,
+        demand: None,
     }
 }
 
@@ -81,7 +82,7 @@ impl Running {
     pub(crate) async fn state(&mut self) -> SourceState {
         match self.news().await {
             SourceTurn::State(state) => state,
-            gap @ SourceTurn::Gap { .. } => panic!("{gap:?}"),
+            other @ (SourceTurn::Gap { .. } | SourceTurn::Ended) => panic!("{other:?}"),
         }
     }
 

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use crate::reach::{OutOfReach, Reach};
+
 /// An address of one family.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
@@ -29,6 +31,24 @@ impl Family {
             Self::WebSocket => ["ws", "wss"],
             Self::Http => ["http", "https"],
         }
+    }
+
+    /// Reads a URL of this family.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn url(self, text: &str) -> Result<Url, EndpointError> {
+        let url = Url::parse(text)?;
+        if !self.schemes().contains(&url.scheme()) {
+            return Err(EndpointError::Scheme { found: url.scheme().to_owned(), family: self });
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(EndpointError::Host);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointError::Fragment);
+        }
+        Ok(url)
     }
 
     fn words(self) -> &'static str {
@@ -59,6 +79,9 @@ pub enum EndpointError {
     /// A part that is never sent (RFC 9110 §4.2.5), and that RFC 6455 §3 does not allow.
     #[error("a feed's URL has no fragment (`#…`)")]
     Fragment,
+    /// What others see must not hold secrets.
+    #[error("it holds credentials")]
+    Credentials,
 }
 
 impl Endpoint {
@@ -67,17 +90,15 @@ impl Endpoint {
     /// # Errors
     /// It is none, or not one to connect to.
     pub fn parse(text: &str, family: Family) -> Result<Self, EndpointError> {
-        let url = Url::parse(text)?;
-        if !family.schemes().contains(&url.scheme()) {
-            return Err(EndpointError::Scheme { found: url.scheme().to_owned(), family });
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(EndpointError::Host);
-        }
-        if url.fragment().is_some() {
-            return Err(EndpointError::Fragment);
-        }
-        Ok(Self(url))
+        family.url(text).map(Self)
+    }
+
+    /// Whether `reach` allows to connect there, as far as that can be seen from how it is written.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn judge(&self, reach: &Reach) -> Result<(), OutOfReach> {
+        reach.judge(&self.0)
     }
 
     /// Whether the connection is encrypted.

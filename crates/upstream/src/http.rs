@@ -11,12 +11,16 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use reqwest::{
     Client, Response, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
     header::HeaderMap,
     redirect::{Attempt, Policy},
 };
 use tokio::time::timeout;
 
-use crate::{config::HttpConfig, error::Error, headers, trust};
+use crate::{config::HttpConfig, error::Error, headers, network::Network, reach::Reach};
+
+/// How many connections are kept for the next request: one source needs one, and instances of it share them.
+const MAX_IDLE: usize = 16;
 
 /// How many times an answer may be another address.
 const MAX_REDIRECTS: usize = 5;
@@ -24,13 +28,11 @@ const MAX_REDIRECTS: usize = 5;
 /// A server, and how it is asked.
 pub(crate) struct Http {
     config: HttpConfig,
-    /// Made when it is first needed.
-    client: Option<Client>,
 }
 
 impl Http {
     pub(crate) fn new(config: HttpConfig) -> Self {
-        Self { config, client: None }
+        Self { config }
     }
 
     /// The server, as it is named in messages.
@@ -40,7 +42,7 @@ impl Http {
 
     /// Asks, and waits for the head of the answer: 2xx, or 304 if `more` asks for what is new. Everything until then takes
     /// at most the `timeout` of the configuration.
-    pub(crate) async fn get(&mut self, more: HeaderMap) -> Result<Answer, Error> {
+    pub(crate) async fn get(&self, more: HeaderMap) -> Result<Answer, Error> {
         let (host, limit) = (self.host(), self.config.timeout);
         let slow = Error::Slow { host: host.clone(), limit, stage: "the answer" };
         let response = timeout(limit, self.ask(more)).await.map_err(|_| slow)??;
@@ -52,11 +54,8 @@ impl Http {
         Err(Error::Status { host, status: status.as_u16(), retry_after })
     }
 
-    async fn ask(&mut self, more: HeaderMap) -> Result<Response, Error> {
-        let client = match &self.client {
-            Some(client) => client,
-            None => self.client.insert(client(&self.config).await?),
-        };
+    async fn ask(&self, more: HeaderMap) -> Result<Response, Error> {
+        let client = self.config.network.http(async || client(&self.config).await).await?;
         let mut headers = self.config.headers.of_request(&self.config.url);
         headers.extend(more);
         let request = client.get(self.config.url.request_url()).headers(headers);
@@ -100,7 +99,8 @@ impl Answer {
 }
 
 async fn client(config: &HttpConfig) -> Result<Client, Error> {
-    let tls = trust::trusted(config.ca_file.clone()).await?;
+    let network = config.network.clone();
+    let tls = network.tls().await?;
     let is_secret = !config.headers.is_empty() || config.url.authorization().is_some();
     let client = Client::builder()
         .tls_backend_preconfigured(tls.as_ref().clone())
@@ -108,24 +108,40 @@ async fn client(config: &HttpConfig) -> Result<Client, Error> {
         .no_proxy()
         // What is attempted again, and when, is the supervisor's to decide.
         .retry(reqwest::retry::never())
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .dns_resolver(Names(network.clone()))
         // The address may hold secrets, and where it was redirected to is somebody else's.
         .referer(false)
-        .redirect(Policy::custom(move |attempt| redirect(attempt, is_secret)));
+        .redirect(Policy::custom(move |attempt| redirect(attempt, is_secret, network.reach())));
     client.build().map_err(|error| Error::Internal(format!("no HTTP is possible: {}", why(error))))
 }
 
-fn redirect(attempt: Attempt<'_>, is_secret: bool) -> reqwest::redirect::Action {
+/// Resolves names to what is within reach.
+struct Names(Network);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let network = self.0.clone();
+        Box::pin(async move {
+            // Port 0 stands for that of the URL.
+            let found = network.resolve(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn redirect(attempt: Attempt<'_>, is_secret: bool, reach: &Reach) -> reqwest::redirect::Action {
     let Some(from) = attempt.previous().last() else { return attempt.stop() };
     let to = attempt.url();
     let refused = if attempt.previous().len() > MAX_REDIRECTS {
-        Some("more than 5 redirects")
+        Some("more than 5 redirects".to_owned())
     } else if from.scheme() == "https" && to.scheme() != "https" {
-        Some("a redirect to an address that is not encrypted")
+        Some("a redirect to an address that is not encrypted".to_owned())
     } else if is_secret && origin(from) != origin(to) {
-        Some("a redirect to another origin, which would get the headers too: name the last address in `url`")
+        let what = "a redirect to another origin, which would get the headers too: name the last address in `url`";
+        Some(what.to_owned())
     } else {
-        None
+        reach.judge(to).err().map(|out| format!("a redirect out of reach: {out}"))
     };
     match refused {
         Some(why) => attempt.error(why),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jaq_json::Val;
-use standpipe_protocol::{Item, Json, Topic};
+use standpipe_protocol::{Event, Item, Json, Topic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -24,12 +24,15 @@ use crate::{
     push::Topics,
     status::{Status, count},
     stream::Stream,
+    upstream::Variant,
     value::read,
 };
 
 /// The way of one source's values into the log.
 pub(crate) struct Intake {
     pub source: Arc<str>,
+    /// Which instance it is, if its source has some.
+    pub variant: Variant,
     pub mapping: Option<Mapping>,
     /// Behind a lock because inputs may be brought by several publishers at once. Never held across a wait.
     pub memory: Mutex<Memory>,
@@ -84,6 +87,7 @@ impl Intake {
     ) -> Self {
         Self {
             source: Arc::clone(&config.name),
+            variant: Variant::default(),
             mapping: config.mapping.clone(),
             memory: Mutex::new(Memory::new(config)),
             events,
@@ -92,6 +96,11 @@ impl Intake {
             status,
             pulse,
         }
+    }
+
+    /// The same, of one instance of the source.
+    pub(crate) fn of(self, variant: Variant) -> Self {
+        Self { variant, ..self }
     }
 
     /// The events of `value`, counted as far as they are none. What the mapping says about the next one is carried on.
@@ -148,6 +157,9 @@ impl Intake {
         accepted: Option<Box<dyn FnOnce(u64) + Send>>,
     ) -> Offered {
         let Ok(room) = self.events.reserve().await else { return Offered::Closed };
+        let Mapped { event, extent } = mapped;
+        let event = Event { topic: event.topic.within(self.variant.scope), ..event };
+        let mapped = Mapped { event, extent };
         // Held until the event is queued: events come in the order in which they were judged.
         let (mut memory, mut known) = (self.memory(), self.stream.known());
         match known.numbers.see(self.place, &mapped.event) {
@@ -191,7 +203,8 @@ impl Intake {
         let (attempt, size) = (self.inputs(), bytes.len());
         let state = carried.over(attempt);
         let (source, stream) = (&self.source, self.stream.name());
-        let facts = Facts { source, stream, conn: attempt.0, event: None, received, size, state: &state };
+        let params = &*self.variant.params;
+        let facts = Facts { source, stream, conn: attempt.0, event: None, params, received, size, state: &state };
         self.map(value, &facts, attempt, carried)
     }
 

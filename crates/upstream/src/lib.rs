@@ -16,6 +16,7 @@ mod config;
 mod contract;
 mod decode;
 mod dedupe;
+mod demand;
 mod endpoint;
 mod error;
 mod exec;
@@ -26,11 +27,13 @@ mod map;
 mod mapper;
 mod memory;
 mod merge;
+mod network;
 mod novelty;
 mod numbers;
 mod poll;
 mod pulse;
 mod push;
+mod reach;
 mod replay;
 mod sample;
 mod source;
@@ -39,6 +42,7 @@ mod status;
 mod stream;
 mod supervisor;
 mod tape;
+mod template;
 mod trial;
 mod trust;
 mod upstream;
@@ -46,17 +50,21 @@ mod value;
 mod websocket;
 
 pub use config::{
-    ExecConfig, Factor, HttpConfig, HttpPollConfig, Kind, PushConfig, ReplayConfig, SourceConfig, Speed, SseConfig,
-    Then, WebSocketConfig,
+    DemandConfig, ExecConfig, Factor, HttpConfig, HttpPollConfig, Kind, PushConfig, ReplayConfig, SourceConfig, Speed,
+    SseConfig, Then, WebSocketConfig,
 };
 pub use decode::{Decode, Decoding, DecodingError};
+pub use demand::{Demand, MAX_VALUE_BYTES, Share};
 pub use endpoint::{Endpoint, EndpointError, Family};
 pub use error::{Error, ErrorKind};
 pub use headers::{HeaderError, Headers};
 pub use map::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUTS, Mapping, MappingError, ShapeError};
+pub use network::Network;
 pub use numbers::Numbering;
 pub use push::{Published, Push, Topics};
-pub use status::{LastError, SourceStatus};
+pub use reach::{Allowed, OutOfReach, Reach};
+pub use status::{DemandStatus, InstanceStatus, LastError, SourceStatus};
 pub use tape::{Taken, Tape};
+pub use template::{Params, UrlTemplate};
 pub use trial::{Tried, try_on};
 pub use upstream::Upstream;

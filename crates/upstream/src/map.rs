@@ -33,7 +33,7 @@ use self::{
     event::{Output, output},
     meter::{Budget, Exceeded, Limits, Meter, Metered},
 };
-use crate::{Error, value::write};
+use crate::{Error, template::Params, value::write};
 
 /// The stack of threads that compile or run programs. Virtual: only what is used is backed by memory.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
@@ -68,9 +68,10 @@ pub struct Mapping(Arc<Filter<Metered>>);
 
 impl Mapping {
     /// Compiles `program`: jq, with the globals `$source` (the name of the source), `$conn` (the number of its
-    /// connection, from 1), `$event` (what the feed calls the type of the frame, else null), `$received` (when the frame
-    /// arrived, in ms since 1970) and `$state` (what the latest output `{state: {…}}` of the same connection said, at first
-    /// `{}`), and the function `token` (any text to one token of a topic).
+    /// connection, from 1), `$event` (what the feed calls the type of the frame, else null), `$params` (what an instance of a
+    /// demand-driven source was started for, else `{}`), `$received` (when the frame arrived, in ms since 1970) and `$state`
+    /// (what the latest output `{state: {…}}` of the same connection said, at first `{}`), and the function `token` (any
+    /// text to one token of a topic).
     ///
     /// # Errors
     /// The first place where it is not a program, and why.
@@ -183,6 +184,8 @@ pub(crate) struct Facts<'a> {
     pub conn: u64,
     /// What its feed calls the type of its frame.
     pub event: Option<&'a str>,
+    /// What its instance of a demand-driven source was started for.
+    pub params: &'a Params,
     /// When its frame arrived, in ms since 1970; under replay, when it arrived at the recorder.
     pub received: i64,
     /// The size of its frame, in bytes.
@@ -196,7 +199,12 @@ impl Facts<'_> {
     fn globals(&self) -> [Val; compile::GLOBALS.len()] {
         let conn = isize::try_from(self.conn).map_or(Val::Null, Val::from);
         let event = self.event.map_or(Val::Null, |event| Val::from(event.to_owned()));
-        [Val::from(self.source.to_string()), conn, event, self.received(), self.state.clone()]
+        [Val::from(self.source.to_string()), conn, event, self.params(), self.received(), self.state.clone()]
+    }
+
+    fn params(&self) -> Val {
+        let text = |text: &String| Val::utf8_str(text.clone());
+        Val::obj(self.params.iter().map(|(name, value)| (text(name), text(value))).collect())
     }
 
     fn received(&self) -> Val {

@@ -206,7 +206,8 @@ impl Mapper {
             };
             let state = carried.over(attempt);
             let (source, stream) = (&self.intake.source, self.intake.stream.name());
-            let facts = Facts { source, stream, conn: attempt.0, event, received, size, state: &state };
+            let params = &*self.intake.variant.params;
+            let facts = Facts { source, stream, conn: attempt.0, event, params, received, size, state: &state };
             if let Some(reply) = &self.reading.reply {
                 self.answer(reply, reply.mapping.answers(value.clone(), &facts), attempt);
             }

@@ -18,6 +18,7 @@ use standpipe_protocol::SourceState;
 use crate::{
     error::{Error, ErrorKind},
     sample::Sample,
+    template::Params,
 };
 
 /// One source as operators see it. Times are in ms since 1970; numbers count from the start of the process.
@@ -59,6 +60,62 @@ pub struct SourceStatus {
     pub last_data: Option<u64>,
     /// The latest fault.
     pub last_error: Option<LastError>,
+    /// Of a demand-driven source, its instances; what stands above is then the sum over all there ever were, and the best
+    /// state among those that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<DemandStatus>,
+}
+
+/// The instances of a demand-driven source.
+#[derive(Debug, Clone, Serialize)]
+pub struct DemandStatus {
+    /// How many may run at the same time.
+    pub max: usize,
+    /// How many were started.
+    pub started: u64,
+    /// How many were refused for want of room.
+    pub refused: u64,
+    /// Those that run.
+    pub instances: Vec<InstanceStatus>,
+}
+
+/// One instance of a demand-driven source.
+#[derive(Debug, Clone, Serialize)]
+pub struct InstanceStatus {
+    /// Its parameters.
+    pub params: Params,
+    /// How many clients (credentials, or addresses without one) want it. With none, it lingers.
+    pub clients: usize,
+    /// As of any source.
+    #[serde(flatten)]
+    pub status: SourceStatus,
+}
+
+impl SourceStatus {
+    /// Adds the counts of `other`, and what is newest of both.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.reconnects, other.reconnects),
+            (&mut self.frames, other.frames),
+            (&mut self.bytes, other.bytes),
+            (&mut self.events, other.events),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.ignored, other.ignored),
+            (&mut self.unmapped, other.unmapped),
+            (&mut self.missed, other.missed),
+            (&mut self.unmerged, other.unmerged),
+        ];
+        for (sum, more) in sums {
+            *sum = sum.saturating_add(more);
+        }
+        for (kind, more) in &other.errors {
+            *self.errors.entry(*kind).or_default() += more;
+        }
+        self.last_data = self.last_data.max(other.last_data);
+        if other.last_error.as_ref().map(|error| error.at) > self.last_error.as_ref().map(|error| error.at) {
+            self.last_error.clone_from(&other.last_error);
+        }
+    }
 }
 
 /// A fault, and when it was.
@@ -245,7 +302,14 @@ impl Status {
             errors: errors.map(|(kind, n)| (*kind, read(n))).filter(|(_, n)| *n > 0).collect(),
             last_data: Some(read(&self.last_data)).filter(|at| *at > 0),
             last_error: told.last_error.clone(),
+            demand: None,
         }
+    }
+
+    /// Its state, and since when, in ms since 1970.
+    pub(crate) fn state(&self) -> (SourceState, u64) {
+        let told = self.told();
+        (told.state, told.since)
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use standpipe_protocol::{SourceNews, SourceState, SourceTurn, Topic};
+use standpipe_protocol::{SourceNews, SourceState, SourceTurn, Topic, topic::Scope};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -28,6 +28,7 @@ const MAX_GAPS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Stream {
     name: Arc<str>,
+    scope: Scope,
     known: Mutex<Known>,
     told: Mutex<Told>,
     listener: mpsc::Sender<SourceNews>,
@@ -73,7 +74,12 @@ impl Stream {
             gaps_since: 0,
             next_gaps: None,
         };
-        Self { name, known: Mutex::new(known), told: Mutex::new(told), listener }
+        Self { name, scope: Scope::SHARED, known: Mutex::new(known), told: Mutex::new(told), listener }
+    }
+
+    /// The same, for an instance of its source whose topics are in `scope`.
+    pub(crate) fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Its name towards clients.
@@ -153,7 +159,7 @@ impl Stream {
     }
 
     fn news(&self, (since, turn): (u64, SourceTurn)) -> SourceNews {
-        SourceNews { source: Arc::clone(&self.name), since, turn }
+        SourceNews { source: Arc::clone(&self.name), scope: self.scope, since, turn }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

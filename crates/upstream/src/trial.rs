@@ -147,6 +147,7 @@ mod tests {
             group: None,
             merge: None,
             numbers: Numbering::Topic,
+            demand: None,
         }
     }
 
@@ -205,7 +206,7 @@ mod tests {
                 url: crate::Endpoint::parse("http://feed.example/", crate::Family::Http).unwrap(),
                 headers: crate::Headers::default(),
                 timeout: Duration::ZERO,
-                ca_file: None,
+                network: crate::Network::default(),
             },
             decode: crate::Decoding::new(&[crate::Decode::Ndjson]).unwrap(),
             max_frame: 1 << 20,

@@ -5,13 +5,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use standpipe_protocol::{ErrorCode, Item, Refusal, SourceNews, refusal::did_you_mean};
+use standpipe_protocol::{ErrorCode, Item, Refusal, SourceNews, refusal::did_you_mean, topic::Scope};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Kind, SourceConfig},
+    config::{DemandConfig, Kind, SourceConfig},
     decode::Decoding,
+    demand::{Demand, Demanded},
     error::Error,
     exec::Exec,
     intake::Intake,
@@ -25,16 +26,50 @@ use crate::{
     status::{SourceStatus, Status},
     stream::Stream,
     supervisor::{Supervisor, Watch},
+    template::Params,
     websocket::{MAX_WAITING_ANSWERS, WebSocket},
 };
 
 /// The running sources.
 pub struct Upstream {
-    sources: Vec<Running>,
+    sources: Vec<Entry>,
 }
 
-struct Running {
-    status: Arc<Status>,
+/// How a source of the configuration is started.
+enum Role {
+    /// At once, as a part of a stream.
+    Always(Arc<Stream>, usize),
+    /// Whenever it is asked for.
+    OnDemand(DemandConfig),
+}
+
+/// A source of the configuration.
+enum Entry {
+    /// There is one for all.
+    Running(Running),
+    /// There are as many as are asked for.
+    Demanded(Arc<Demanded>),
+}
+
+impl Entry {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Running(running) => running.status.name(),
+            Self::Demanded(demanded) => demanded.name(),
+        }
+    }
+
+    fn push(&self) -> Option<&Push> {
+        match self {
+            Self::Running(running) => running.push.as_ref(),
+            Self::Demanded(_) => None,
+        }
+    }
+}
+
+/// A source that runs.
+pub(crate) struct Running {
+    pub status: Arc<Status>,
     push: Option<Push>,
 }
 
@@ -53,25 +88,49 @@ impl Upstream {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
+        let engine = Engine { events: events.clone(), news: news.clone(), tasks: tasks.clone(), stop: stop.clone() };
         let mut groups: HashMap<Arc<str>, Arc<Stream>> = HashMap::new();
         let joined = |config: SourceConfig| {
+            if let Some(demand) = config.demand.clone() {
+                return (config, Role::OnDemand(demand));
+            }
             let new = || Arc::new(Stream::of(&config, news.clone()));
             let stream = match &config.group {
                 Some(group) => Arc::clone(groups.entry(Arc::clone(group)).or_insert_with(new)),
                 None => new(),
             };
             let place = stream.join();
-            (config, stream, place)
+            (config, Role::Always(stream, place))
         };
         // All have joined before one starts: a group is not down because the first of it is.
         let joined: Vec<_> = configs.into_iter().map(joined).collect();
-        let start = |(config, stream, place)| start(config, stream, place, events, tasks, stop);
+        let start = |(config, role)| match role {
+            Role::Always(stream, place) => engine.run(config, stream, place, Variant::default()).map(Entry::Running),
+            Role::OnDemand(demand) => {
+                let demanded = Demanded::new(config, demand, engine.clone());
+                engine.tasks.spawn(Arc::clone(&demanded).keep());
+                Ok(Entry::Demanded(demanded))
+            }
+        };
         Ok(Self { sources: joined.into_iter().map(start).collect::<Result<_, _>>()? })
+    }
+
+    /// The demand-driven sources.
+    pub fn demand(&self) -> Demand {
+        let demanded = self.sources.iter().filter_map(|source| match source {
+            Entry::Demanded(demanded) => Some(Arc::clone(demanded)),
+            Entry::Running(_) => None,
+        });
+        Demand::new(demanded.collect())
     }
 
     /// The state and counts of all sources, in the order of the configuration.
     pub fn statuses(&self) -> Vec<SourceStatus> {
-        self.sources.iter().map(|source| source.status.snapshot()).collect()
+        let status = |source: &Entry| match source {
+            Entry::Running(running) => running.status.snapshot(),
+            Entry::Demanded(demanded) => demanded.status(),
+        };
+        self.sources.iter().map(status).collect()
     }
 
     /// The way into the push source of this name, or into the only one there is.
@@ -79,7 +138,7 @@ impl Upstream {
     /// # Errors
     /// There is none of that name, it is of another kind, or there are several to choose from.
     pub fn push(&self, source: Option<&str>) -> Result<Push, Refusal> {
-        let pushes = || self.sources.iter().filter_map(|s| s.push.as_ref().map(|push| (&**s.status.name(), push)));
+        let pushes = || self.sources.iter().filter_map(|s| s.push().map(|push| (&**s.name(), push)));
         let names = || pushes().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
         let Some(name) = source else {
             let mut pushes = pushes();
@@ -94,7 +153,7 @@ impl Upstream {
             return Ok(push.clone());
         }
         let clipped: String = name.chars().take(64).collect();
-        if self.sources.iter().any(|s| **s.status.name() == *name) {
+        if self.sources.iter().any(|s| **s.name() == *name) {
             let message = format!("the source `{clipped}` is not of kind `push`");
             return Err(Refusal::new(ErrorCode::NotAvailable, message));
         }
@@ -106,58 +165,80 @@ impl Upstream {
     }
 }
 
-fn start(
-    config: SourceConfig,
-    stream: Arc<Stream>,
-    place: usize,
-    events: &mpsc::Sender<Item>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<Running, Error> {
-    let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
-    let pulse = Arc::new(Pulse::new(Instant::now()));
-    let is_mapped = config.mapping.is_some();
-    let intake =
-        Intake::new(&config, Arc::clone(&stream), place, events.clone(), Arc::clone(&status), Arc::clone(&pulse));
-    let intake = Arc::new(intake);
-    let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
-    let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
-    let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {
-        Kind::WebSocket(websocket) => {
-            let (answers, to_send) = mpsc::channel(MAX_WAITING_ANSWERS);
-            let reply = websocket.reply.clone().map(|mapping| Reply { mapping, answers });
-            let reading = Reading { decode: websocket.decode.clone(), max_frame: websocket.max_frame, reply };
-            (Box::new(WebSocket::new(websocket, to_send)), Some(reading), None)
+/// Where a source runs: what it gives to whom, and until when.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub events: mpsc::Sender<Item>,
+    pub news: mpsc::Sender<SourceNews>,
+    /// Waits for all of it.
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+/// Which instance of a source runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variant {
+    /// Where its topics are.
+    pub scope: Scope,
+    /// What it was started for; nothing for a source that is not demand-driven.
+    pub params: Arc<Params>,
+}
+
+impl Engine {
+    /// Starts a source, which is the `place`th of `stream`.
+    pub(crate) fn run(
+        &self,
+        config: SourceConfig,
+        stream: Arc<Stream>,
+        place: usize,
+        variant: Variant,
+    ) -> Result<Running, Error> {
+        let Self { events, tasks, stop, .. } = self;
+        let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
+        let pulse = Arc::new(Pulse::new(Instant::now()));
+        let is_mapped = config.mapping.is_some();
+        let (own, heart) = (Arc::clone(&status), Arc::clone(&pulse));
+        let intake = Intake::new(&config, Arc::clone(&stream), place, events.clone(), own, heart);
+        let intake = Arc::new(intake.of(variant));
+        let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
+        let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
+        let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {
+            Kind::WebSocket(websocket) => {
+                let (answers, to_send) = mpsc::channel(MAX_WAITING_ANSWERS);
+                let reply = websocket.reply.clone().map(|mapping| Reply { mapping, answers });
+                let reading = Reading { decode: websocket.decode.clone(), max_frame: websocket.max_frame, reply };
+                (Box::new(WebSocket::new(websocket, to_send)), Some(reading), None)
+            }
+            Kind::Sse(sse) => {
+                let reading = Reading::of(&sse.decode, sse.max_frame);
+                (Box::new(Sse::new(sse)), Some(reading), None)
+            }
+            Kind::HttpPoll(poll) => {
+                let reading = Reading::of(&poll.decode, poll.max_frame);
+                (Box::new(Poll::new(poll)), Some(reading), None)
+            }
+            Kind::Exec(exec) => {
+                let reading = Reading::of(&exec.decode, exec.max_frame);
+                (Box::new(Exec::new(exec)), Some(reading), None)
+            }
+            Kind::Replay(replay) => {
+                let reading = Reading::of(&replay.decode, replay.max_frame);
+                (Box::new(Replay::new(replay)), Some(reading), None)
+            }
+            Kind::Push(push) if is_mapped => {
+                let reading = Reading::of(&Decoding::json(), push.max_input);
+                (Box::new(Inbox), Some(reading), Some(Push::mapped(jobs, Arc::clone(&intake), &push, stop.clone())))
+            }
+            Kind::Push(push) => (Box::new(Inbox), None, Some(Push::direct(Arc::clone(&intake), &push, stop.clone()))),
+        };
+        if let Some(reading) = reading {
+            let mapper = Mapper { reading, intake };
+            mapper.start(waiting, tasks, stop.clone()).map_err(|e| {
+                Error::Internal(format!("cannot start the mapping thread of source `{}`: {e}", config.name))
+            })?;
         }
-        Kind::Sse(sse) => {
-            let reading = Reading::of(&sse.decode, sse.max_frame);
-            (Box::new(Sse::new(sse)), Some(reading), None)
-        }
-        Kind::HttpPoll(poll) => {
-            let reading = Reading::of(&poll.decode, poll.max_frame);
-            (Box::new(Poll::new(poll)), Some(reading), None)
-        }
-        Kind::Exec(exec) => {
-            let reading = Reading::of(&exec.decode, exec.max_frame);
-            (Box::new(Exec::new(exec)), Some(reading), None)
-        }
-        Kind::Replay(replay) => {
-            let reading = Reading::of(&replay.decode, replay.max_frame);
-            (Box::new(Replay::new(replay)), Some(reading), None)
-        }
-        Kind::Push(push) if is_mapped => {
-            let reading = Reading::of(&Decoding::json(), push.max_input);
-            (Box::new(Inbox), Some(reading), Some(Push::mapped(jobs, Arc::clone(&intake), &push, stop.clone())))
-        }
-        Kind::Push(push) => (Box::new(Inbox), None, Some(Push::direct(Arc::clone(&intake), &push, stop.clone()))),
-    };
-    if let Some(reading) = reading {
-        let mapper = Mapper { reading, intake };
-        mapper.start(waiting, tasks, stop.clone()).map_err(|e| {
-            Error::Internal(format!("cannot start the mapping thread of source `{}`: {e}", config.name))
-        })?;
+        let watch = Watch::new(config.stale_after, pulse, Arc::clone(&status), stream, place);
+        tasks.spawn(Supervisor { source, door, watch }.supervise(stop.clone()));
+        Ok(Running { status, push })
     }
-    let watch = Watch::new(config.stale_after, pulse, Arc::clone(&status), stream, place);
-    tasks.spawn(Supervisor { source, door, watch }.supervise(stop.clone()));
-    Ok(Running { status, push })
 }

@@ -10,7 +10,7 @@ mod connect;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -22,7 +22,6 @@ use futures_util::{
     future::BoxFuture,
     stream::{SplitSink, SplitStream},
 };
-use rustls::ClientConfig;
 use standpipe_liveness::{Heartbeat, Step, Timing};
 use tokio::{
     sync::mpsc,
@@ -57,13 +56,12 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct WebSocket {
     config: WebSocketConfig,
     answers: mpsc::Receiver<Answer>,
-    tls: Option<Arc<ClientConfig>>,
 }
 
 impl WebSocket {
     /// A feed to which `answers` are sent.
     pub(crate) fn new(config: WebSocketConfig, answers: mpsc::Receiver<Answer>) -> Self {
-        Self { config, answers, tls: None }
+        Self { config, answers }
     }
 
     async fn connect_and_read(&mut self, feed: &Feed, stop: &CancellationToken) -> Result<End, Error> {
@@ -71,7 +69,7 @@ impl WebSocket {
             // The end first: an attempt that no one wants any more is not made.
             biased;
             () = stop.cancelled() => return Ok(End::Stopped),
-            socket = connect::connect(&self.config, &mut self.tls) => socket?,
+            socket = connect::connect(&self.config) => socket?,
         };
         let (mut sink, stream) = socket.split();
         let ear = Ear::new();

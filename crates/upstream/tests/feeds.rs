@@ -70,6 +70,7 @@ async fn played(
         dedupe,
         merge,
         numbers: Numbering::Topic,
+        demand: None,
     };
     let (to_log, mut log) = mpsc::channel::<Item>(64);
     let (changes, _listener) = mpsc::channel(16);

@@ -118,15 +118,15 @@ async fn asked<S: Service>(
     let mut query = parse(shared, topic, query)?;
     let shown: Vec<_> = offer.credentials.iter().cloned().chain(query.access_token.take()).collect();
     let pass = shared.service.auth().admit(&shown).await?;
-    shared.service.check(&query, &pass, offer.request_id.as_deref())?;
+    shared.service.check(&query, &pass, offer.peer, offer.request_id.as_deref())?;
     Ok((query, pass))
 }
 
-/// What the URL asks for. No source declares parameters so far, so none is known.
+/// What the URL asks for.
 fn parse<S: Service>(shared: &Shared<S>, topic: &str, query: &str) -> Result<Query, Refusal> {
     let topic = percent_decode_str(topic).decode_utf8().map_err(|_| {
         Refusal::new(ErrorCode::InvalidTopic, "the topic in the path is not UTF-8").hint("percent-encode UTF-8 bytes")
     })?;
     let topic = (!topic.is_empty()).then_some(topic.as_ref());
-    Query::parse(query, topic, &[], &shared.config.bounds)
+    Query::parse(query, topic, &shared.config.params, &shared.config.bounds)
 }

@@ -70,7 +70,7 @@ impl Service for House {
     }
 
     /// Any cursor is ahead of this service.
-    fn check(&self, query: &Query, _: &Pass, _: Option<&str>) -> Result<(), Refusal> {
+    fn check(&self, query: &Query, _: &Pass, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
         match query.after {
             Some(After::Cursor(_)) => Err(Refusal::new(ErrorCode::FutureCursor, "there is no such place")),
             _ => Ok(()),
@@ -275,6 +275,7 @@ pub(crate) fn config() -> Config {
             max_subscriptions: 16,
             max_topics_per_command: 16,
         },
+        params: Vec::new(),
     }
 }
 

@@ -21,6 +21,7 @@ impl Shard {
         ledger.report(connection.progress());
         let subscriptions = client.subscriptions.iter().map(|subscription| DescribedSubscription {
             topics: subscription.pattern.as_str().to_owned(),
+            params: subscription.params.clone(),
             filter: subscription.filter.as_ref().and_then(|f| serde_json::from_str(&f.to_string()).ok()),
             snapshot: subscription.options.snapshot,
             conflate: subscription.options.conflate,

@@ -2,15 +2,16 @@
 
 use standpipe_connections::{Mark, Subscribed};
 use standpipe_protocol::{After, ErrorCode, Message, Refusal, SourceState};
-use standpipe_selection::{Granted, Params, Pattern, Selection};
+use standpipe_selection::{Granted, Lease, Params, Pattern, Selection};
 use tokio::time::Instant;
 
 use super::Shard;
 use crate::{
     client::{Mode, Reading},
+    demand::lease,
     interlude::{Interlude, Replay, alone},
     overflow::end_skip,
-    resume::{Start, start},
+    resume::{Past, Start, start},
 };
 
 impl Shard {
@@ -34,13 +35,17 @@ impl Shard {
         self.halt(slot, now);
         let Some(client) = self.clients.get_mut(slot) else { return Ok(()) };
         let Granted { subscriptions, narrowed } = client.grant.subscriptions(selection)?;
-        let reach = client.reach(now);
-        let begin = after.map(|after| start(after, client.on_gap, &client.grant, &*self.log, reach)).transpose()?;
         client.check_room(&subscriptions)?;
         let is_first = matches!(client.mode, Mode::Idle);
-        if !is_first && (begin.is_some() || selection.options.snapshot) {
+        if !is_first && (after.is_some() || selection.options.snapshot) {
             client.check_interludes()?;
         }
+        // Last of all that may refuse it for free: an instance that nobody may use is not started.
+        let (identity, peer) = (client.connection.identity(), client.connection.opening.peer);
+        let lease = lease(self.demand.as_ref(), &selection.params, &identity, peer, self.log.bounds().head)?;
+        let past = Past { reach: client.reach(now), since: lease.as_ref().map_or(0, Lease::since) };
+        let begin = after.map(|after| start(after, client.on_gap, &client.grant, &*self.log, past)).transpose()?;
+        let subscriptions: Vec<_> = subscriptions.into_iter().map(|s| s.leasing(lease.as_ref())).collect();
         for subscription in &subscriptions {
             let subscriber = u32::try_from(slot).unwrap_or(u32::MAX);
             let entry = self.index.insert(subscriber, &subscription.pattern, subscription.filter.clone());
@@ -92,6 +97,13 @@ impl Shard {
         client.connection.tell(&Message::Subscribed { id, topics, narrowed, seq }, told, now);
         for (source, (state, since)) in self.sources.iter().filter(|(_, (state, _))| *state != SourceState::Live) {
             let news = Message::Source { source, state: *state, since: *since };
+            client.connection.tell(&news, Mark::Control, now);
+        }
+        if let Some(instance) = lease.as_ref().map(Lease::instance)
+            && let (state, since) = instance.state()
+            && state != SourceState::Live
+        {
+            let news = Message::Source { source: instance.source(), state, since };
             client.connection.tell(&news, Mark::Control, now);
         }
         if let Some(gap) = gap {

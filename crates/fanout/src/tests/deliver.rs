@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use standpipe_connections::Closing;
-use standpipe_protocol::{CloseReason, OnGap, Overflow, SourceNews, SourceState, SourceTurn, Topic};
+use standpipe_protocol::{CloseReason, OnGap, Overflow, SourceNews, SourceState, SourceTurn, Topic, topic::Scope};
 
 use super::world::{ASK, Ask, Client, World};
 use crate::Log as _;
@@ -343,7 +343,8 @@ async fn the_state_of_sources_is_told_to_subscribers_old_and_new() {
     let mut world = World::new(1, 100);
     let mut old = world.connect(&ASK, 1 << 12).await;
     old.next_op("subscribed").await;
-    let news = SourceNews { source: "kraken".into(), since: 7, turn: SourceTurn::State(SourceState::Stale) };
+    let turn = SourceTurn::State(SourceState::Stale);
+    let news = SourceNews { source: "kraken".into(), scope: Scope::SHARED, since: 7, turn };
     world.fanout.tell_source(&news).await;
     let mut new = world.connect(&ASK, 1 << 12).await;
     let told = serde_json::json!({"op":"source","source":"kraken","state":"stale","since":7});
@@ -365,7 +366,7 @@ async fn a_gap_of_a_source_is_told_to_those_who_have_its_topic() {
     for (topic, missed) in [(Some("books.a"), 3), (None, 4)] {
         let topic = topic.map(|topic| Topic::new(topic).unwrap());
         let turn = SourceTurn::Gap { topic, missed };
-        world.fanout.tell_source(&SourceNews { source: "kraken".into(), since: 7, turn }).await;
+        world.fanout.tell_source(&SourceNews { source: "kraken".into(), scope: Scope::SHARED, since: 7, turn }).await;
     }
     let all = serde_json::json!({"op":"source","source":"kraken","state":"gap","since":7,"missed":4});
     let books =

@@ -14,6 +14,8 @@ const EVENT_BYTES: usize = 700;
 const CLIENTS: u64 = 8;
 /// Of four events for each client, which is what one queue holds.
 const MAX: usize = 2 * 8 * EVENT_BYTES;
+/// One event for each client.
+const IN_HAND: usize = 8 * EVENT_BYTES;
 
 /// From one look at those who keep much to the next; all of it is less than nobody may take a byte.
 const BETWEEN: Duration = Duration::from_millis(25);
@@ -37,7 +39,8 @@ async fn press(overflow: Overflow) -> (World, Vec<Client>) {
             world.settle().await;
         }
         let kept = world.fanout.kept();
-        assert!(kept.bytes <= MAX, "{kept:?} after {seq} events");
+        // What a writer has in hand it drops in its own time.
+        assert!(kept.bytes <= MAX + IN_HAND, "{kept:?} after {seq} events");
         assert_eq!(healthy.next_op("event").await["seq"], seq);
     }
     healthy.leave().await;

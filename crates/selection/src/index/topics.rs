@@ -1,36 +1,88 @@
 //! From a topic to the patterns that select it.
 
+use std::sync::Arc;
+
 use ahash::AHashMap;
-use standpipe_protocol::Topic;
+use standpipe_protocol::{Topic, topic::Scope};
 
 use crate::{
     Pattern,
     trie::{ROOT, Trie},
 };
 
-/// Patterns, each with the number of its bucket: exact ones by hash, the others by their tokens.
-#[derive(Debug)]
+/// Patterns, each with the number of its bucket, by where they select topics.
+#[derive(Debug, Default)]
 pub(super) struct Topics {
-    exact: AHashMap<Pattern, u32>,
+    shared: Space,
+    /// Invariant: none of them is empty.
+    instances: AHashMap<Scope, Space>,
+}
+
+/// Patterns of one scope: exact ones by hash, the others by their tokens.
+#[derive(Debug)]
+struct Space {
+    exact: AHashMap<Arc<str>, u32>,
     /// The wildcards stand in it as the tokens `*` and `>`, which no topic has.
     wild: Trie<Option<u32>>,
 }
 
 impl Topics {
-    pub(super) fn new() -> Self {
-        Self { exact: AHashMap::new(), wild: Trie::new() }
+    pub(super) fn find(&self, pattern: &Pattern) -> Option<u32> {
+        self.space(pattern.scope())?.find(pattern)
     }
 
-    pub(super) fn find(&self, pattern: &Pattern) -> Option<u32> {
+    pub(super) fn insert(&mut self, pattern: &Pattern, bucket: u32) {
+        match pattern.scope() {
+            Scope::SHARED => self.shared.insert(pattern, bucket),
+            scope => self.instances.entry(scope).or_default().insert(pattern, bucket),
+        }
+    }
+
+    pub(super) fn remove(&mut self, pattern: &Pattern) {
+        if pattern.scope() == Scope::SHARED {
+            return self.shared.remove(pattern);
+        }
+        let Some(space) = self.instances.get_mut(&pattern.scope()) else { return };
+        space.remove(pattern);
+        if space.is_empty() {
+            self.instances.remove(&pattern.scope());
+        }
+    }
+
+    /// Visits the bucket of each pattern that selects `topic`, each once.
+    pub(super) fn each(&self, topic: &Topic, visit: &mut dyn FnMut(u32)) {
+        if let Some(space) = self.space(topic.scope()) {
+            space.each(topic, visit);
+        }
+    }
+
+    fn space(&self, scope: Scope) -> Option<&Space> {
+        if scope == Scope::SHARED { Some(&self.shared) } else { self.instances.get(&scope) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.instances.is_empty()
+    }
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        Self { exact: AHashMap::new(), wild: Trie::new() }
+    }
+}
+
+impl Space {
+    fn find(&self, pattern: &Pattern) -> Option<u32> {
         if pattern.is_exact() {
-            return self.exact.get(pattern).copied();
+            return self.exact.get(pattern.as_str()).copied();
         }
         self.wild.find(pattern.tokens()).and_then(|node| *self.wild.at(node)?)
     }
 
-    pub(super) fn insert(&mut self, pattern: &Pattern, bucket: u32) {
+    fn insert(&mut self, pattern: &Pattern, bucket: u32) {
         if pattern.is_exact() {
-            self.exact.insert(pattern.clone(), bucket);
+            self.exact.insert(pattern.as_str().into(), bucket);
             return;
         }
         let node = self.wild.reach(pattern.tokens());
@@ -39,9 +91,9 @@ impl Topics {
         }
     }
 
-    pub(super) fn remove(&mut self, pattern: &Pattern) {
+    fn remove(&mut self, pattern: &Pattern) {
         if pattern.is_exact() {
-            self.exact.remove(pattern);
+            self.exact.remove(pattern.as_str());
             return;
         }
         if let Some(held) = self.wild.find(pattern.tokens()).and_then(|node| self.wild.at_mut(node)) {
@@ -50,8 +102,7 @@ impl Topics {
         self.wild.prune(pattern.tokens());
     }
 
-    /// Visits the bucket of each pattern that selects `topic`, each once.
-    pub(super) fn each(&self, topic: &Topic, visit: &mut dyn FnMut(u32)) {
+    fn each(&self, topic: &Topic, visit: &mut dyn FnMut(u32)) {
         if let Some(bucket) = self.exact.get(topic.as_str()) {
             visit(*bucket);
         }
@@ -79,8 +130,7 @@ impl Topics {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.wild.len() == 0
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wild.is_end(ROOT)
     }
 }

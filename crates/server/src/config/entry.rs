@@ -34,6 +34,7 @@ const DEADLINES: Deadlines = Deadlines {
 pub(super) fn entry(
     server: &Server,
     bounds: Bounds,
+    params: Vec<String>,
     limits: LimitKeys,
     plans: &BTreeMap<Arc<str>, Plan>,
     auth: AuthKeys,
@@ -57,6 +58,7 @@ pub(super) fn entry(
         origins: auth.allowed_origins.0,
         authorization: auth.authorization_header,
         bounds,
+        params,
     }
 }
 

@@ -140,6 +140,8 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     // It holds nothing yet that this version follows.
     let _ = section(root, "input", reader, sections::InputKeys::read);
     let sources = source::read(root.get("source"), reader);
+    let demanded = sources.iter().filter_map(|source| source.demand.as_ref());
+    let params = demanded.flat_map(|demand| &demand.params).map(ToString::to_string).collect();
     let server = server.map(|keys| Server::check(keys, reader))?;
     let limit_keys = limits?;
     let limits = Limits::check(&limit_keys);
@@ -154,7 +156,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
         snapshot,
         log,
         drain: Drain::check(&drain?, reader),
-        entry: entry::entry(&server, limits.bounds, limit_keys, &plans, auth, admin?),
+        entry: entry::entry(&server, limits.bounds, params, limit_keys, &plans, auth, admin?),
         billing: Billing::check(billing?, reader),
         server,
         limits,

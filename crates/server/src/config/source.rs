@@ -1,5 +1,6 @@
 //! `[[source]]`: the keys of all sources, and the checks between them. Those of each kind are in [`kinds`].
 
+mod demand;
 mod group;
 mod kinds;
 mod settings;
@@ -52,11 +53,12 @@ section! {
         merge: bool = false, "Whether an event with a key is a partial update, to be merged into what the same connection said of the key before; `full: true` marks the first.";
         max_keys: NonZeroUsize = 10_000, "With `merge`: of how many keys the state is kept.";
         numbers: Numbering = "topic", "What `n` counts: all that comes over a connection (`source`), what belongs to a `topic`, or to a `key` of one. What it leaves out is told as a gap.";
-    } later {
-        params: Vec<String> = Vec::<String>::new(), "What clients give to a demand-driven source.";
-        allow: Vec<String> = Vec::<String>::new(), "Where a parameter decides the host: what its URL may start with.";
-        linger: Duration, "How long a demand-driven source outlives its last client.";
-        max_instances: usize, "How many different parameters are served at the same time.";
+        params: Vec<String> = Vec::<String>::new(), "The names of what clients give to this source: it is demand-driven then, an instance for each set of values that is asked for. For `websocket`, `sse` and `http_poll`.";
+        allow: Vec<String> = Vec::<String>::new(), "What the address of an instance may begin with, and each that it is redirected to. Needed where a parameter decides the host.";
+        private_addresses: bool = false, "Whether instances may connect to addresses that are not public: loopback, private networks, metadata services.";
+        linger: Duration = "30s", "How long an instance outlives its last client.";
+        max_instances: NonZeroUsize = 100, "How many instances run at the same time. One more takes the place of one that lingers, or is refused (`OVER_CAPACITY`).";
+        max_instances_per_client: NonZeroUsize = 10, "How many of them one client may want at the same time: a credential, or an address without one.";
     }
 }
 
@@ -115,7 +117,7 @@ pub(super) fn read(sources: Option<&Value>, reader: &mut Reader<'_>) -> Vec<Sour
             return Vec::new();
         }
     };
-    let mut taken = BTreeSet::new();
+    let (mut taken, mut params) = (BTreeSet::new(), BTreeSet::new());
     let mut configs = Vec::new();
     for (i, item) in items.iter().enumerate() {
         let ValueKind::Table(table) = &item.kind else {
@@ -129,7 +131,14 @@ pub(super) fn read(sources: Option<&Value>, reader: &mut Reader<'_>) -> Vec<Sour
         {
             reader.problem(&format!("{path}.name"), "another source has this name", "names are unique");
         }
-        configs.extend(read_one(&path, table, reader));
+        let config = read_one(&path, table, reader);
+        for param in config.iter().filter_map(|config| config.demand.as_ref()).flat_map(|demand| &demand.params) {
+            if !params.insert(Arc::clone(param)) {
+                let right = "a parameter tells which source is meant";
+                reader.problem(&format!("{path}.params"), format!("another source has `{param}`"), right);
+            }
+        }
+        configs.extend(config);
     }
     group::check(&configs, reader);
     configs
@@ -142,15 +151,26 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
     // All keys are read before one may end this: what is wrong in some does not hide what is wrong in others.
     let common = CommonKeys::read(path, table, reader);
     let kind = common.as_ref().map(|common| common.kind).or(known);
+    let wanted = common.as_ref().and_then(|common| demand::wanted(path, table, common, reader));
+    if let Some(wanted) = &wanted
+        && matches!(kind?, SourceKind::Exec | SourceKind::Replay | SourceKind::Push)
+    {
+        wanted.refuse(reader);
+    }
+    let alone = |kind| (kind, None);
     let kind = match kind? {
-        SourceKind::WebSocket => WebSocketKeys::read(path, table, reader).map(kinds::websocket),
-        SourceKind::Sse => SseKeys::read(path, table, reader).map(kinds::sse),
-        SourceKind::HttpPoll => {
-            HttpPollKeys::read(path, table, reader).and_then(|keys| kinds::http_poll(keys, path, reader))
+        SourceKind::WebSocket => {
+            WebSocketKeys::read(path, table, reader).and_then(|keys| kinds::websocket(keys, wanted, path, reader))
         }
-        SourceKind::Exec => ExecKeys::read(path, table, reader).and_then(|keys| kinds::exec(keys, path, reader)),
-        SourceKind::Replay => ReplayKeys::read(path, table, reader).map(kinds::replay),
-        SourceKind::Push => PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)),
+        SourceKind::Sse => SseKeys::read(path, table, reader).and_then(|keys| kinds::sse(keys, wanted, path, reader)),
+        SourceKind::HttpPoll => {
+            HttpPollKeys::read(path, table, reader).and_then(|keys| kinds::http_poll(keys, wanted, path, reader))
+        }
+        SourceKind::Exec => {
+            ExecKeys::read(path, table, reader).and_then(|keys| kinds::exec(keys, path, reader)).map(alone)
+        }
+        SourceKind::Replay => ReplayKeys::read(path, table, reader).map(kinds::replay).map(alone),
+        SourceKind::Push => PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)).map(alone),
     };
     let CommonKeys { name, group, map, stale_after, dedupe, merge, max_keys, numbers, .. } = common?;
     if !is_name(&name) {
@@ -159,12 +179,13 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
     if let Some(group) = group.as_ref().filter(|group| !is_name(group)) {
         reader.problem(&format!("{path}.group"), format!("found {group:?}"), name_rule());
     }
-    let kind = kind?;
+    let (kind, demand) = kind?;
     let comes_again = group.is_some() || matches!(kind, Kind::HttpPoll(_));
     let dedupe = dedupe.unwrap_or(if comes_again { COMES_AGAIN } else { 0 });
     let merge = merge.then_some(max_keys);
     let group = group.map(Arc::from);
-    Some(SourceConfig { name: Arc::from(name), group, kind, mapping: map, stale_after, dedupe, merge, numbers })
+    let name = Arc::from(name);
+    Some(SourceConfig { name, group, kind, mapping: map, stale_after, dedupe, merge, numbers, demand })
 }
 
 /// Reports keys that no source has, and keys that only sources of another kind have.

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Decoding, Endpoint, ErrorKind, Family, Headers, HttpConfig, HttpPollConfig, Kind,
+    Decoding, Endpoint, ErrorKind, Family, Headers, HttpConfig, HttpPollConfig, Kind, Network, Reach,
     contract::{LIMIT, Running, numbers},
 };
 
@@ -89,7 +89,7 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 pub(crate) fn at(address: SocketAddr) -> HttpConfig {
     let url = Endpoint::parse(&format!("http://{address}/feed?key=secret"), Family::Http).unwrap();
-    HttpConfig { url, headers: Headers::default(), timeout: LIMIT, ca_file: None }
+    HttpConfig { url, headers: Headers::default(), timeout: LIMIT, network: Network::default() }
 }
 
 /// Asked as often as it answers.
@@ -181,4 +181,23 @@ async fn who_does_not_answer_is_given_up() {
     let (kind, message) = running.fault().await;
     assert!(kind == ErrorKind::Timeout && message.contains("the body of the answer took too long"), "{message}");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_go_to_private_addresses_is_not_led_there() {
+    let inner = serve(|_| Reply::whole("200 OK", "", "5")).await;
+    let port = inner.address.port();
+    for to in
+        [format!("http://127.0.0.1:{port}/"), format!("http://[::1]:{port}/"), format!("http://localhost:{port}/")]
+    {
+        let to = format!("Location: {to}\r\n");
+        let outer = serve(move |_| Reply::whole("307 Temporary Redirect", &to, "")).await;
+        // Its own address, which is as private, is written as a number: only what it leads to is judged.
+        let network = Network::new(None, Reach { public: true, allow: None });
+        let running = Running::start(numbers(polled(HttpConfig { network, ..at(outer.address) })), 10);
+        let (kind, message) = running.fault().await;
+        assert!(matches!(kind, ErrorKind::Handshake | ErrorKind::Connect), "{message}");
+        assert!(message.contains("not public") || message.contains("no public address"), "{message}");
+        running.stop().await;
+    }
 }

@@ -22,7 +22,7 @@ use super::{guard, meter::Metered};
 pub(crate) const MAX_PROGRAM_BYTES: usize = 64 * 1024;
 
 /// What every program may read besides its input, in the order in which a run gives the values.
-pub(crate) const GLOBALS: [&str; 5] = ["$source", "$conn", "$event", "$received", "$state"];
+pub(crate) const GLOBALS: [&str; 6] = ["$source", "$conn", "$event", "$params", "$received", "$state"];
 
 /// The name under which jaq knows the program.
 const MAIN: &str = "standpipe_mapping";

@@ -24,7 +24,9 @@ fn on_a_mapping_thread<T: Send>(test: impl FnOnce() -> T + Send) -> T {
 
 /// What is known of a frame of a test.
 fn facts<'a>(source: &'a Arc<str>, frame: &str, state: &'a Val) -> Facts<'a> {
-    Facts { source, stream: source, conn: 1, event: None, received: 1_618_678_133_123, size: frame.len(), state }
+    const NONE: &Params = &Params::new();
+    let (received, size) = (1_618_678_133_123, frame.len());
+    Facts { source, stream: source, conn: 1, event: None, params: NONE, received, size, state }
 }
 
 /// What `program` makes of `frame`: its events as lines, its faults as they are told.
@@ -184,12 +186,12 @@ fn an_error_says_where_the_program_is_wrong() {
     expect!["line 2, column 8: `tokem` is not defined; did you mean `token`?"].assert_eq(&of(".a |\n \"é\" | tokem"));
     expect!["line 1, column 1: `token` is not defined with 1 arguments"].assert_eq(&of("token(1)"));
     expect![
-        "line 1, column 5: the variable `$recieved` is not defined; given are $source, $conn, $event, $received, $state"
+        "line 1, column 5: the variable `$recieved` is not defined; given are $source, $conn, $event, $params, $received, $state"
     ]
     .assert_eq(&of(".a, $recieved"));
     expect!["line 1, column 1: `env` is not available in mappings"].assert_eq(&of("env"));
     expect![
-        "line 1, column 1: the variable `$ENV` is not defined; given are $source, $conn, $event, $received, $state"
+        "line 1, column 1: the variable `$ENV` is not defined; given are $source, $conn, $event, $params, $received, $state"
     ]
     .assert_eq(&of("$ENV.HOME"));
     expect![[r#"line 1, column 8: expected an operator or the end, found `"a"`"#]]

@@ -138,7 +138,7 @@ impl Stage {
     async fn state(&mut self) -> SourceState {
         match self.changes.recv().await.unwrap().turn {
             SourceTurn::State(state) => state,
-            gap @ SourceTurn::Gap { .. } => panic!("{gap:?}"),
+            other @ (SourceTurn::Gap { .. } | SourceTurn::Ended) => panic!("{other:?}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! From an address to a WebSocket: name, TCP, TLS, handshake, under one deadline.
 //!
-//! This file decides how each of the four can fail and says which it was. It resolves names itself and connects to the
-//! addresses that it got, so that what was resolved is what is connected to.
+//! This file decides how each of the four can fail and says which it was. It connects to the very addresses that the name
+//! was resolved to.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration, time::SystemTime};
 
@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::either::Either;
 
-use crate::{config::WebSocketConfig, error::Error, headers, trust};
+use crate::{config::WebSocketConfig, error::Error, headers};
 
 /// A connection, encrypted or not.
 pub(super) type Socket = WebSocketStream<Either<TcpStream, TlsStream<TcpStream>>>;
@@ -35,23 +35,20 @@ const WRITE_BUFFER: usize = 4 * 1024;
 /// How much may wait to be written. What a feed is sent is small; one that reads nothing is given up before this.
 const MAX_WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
-/// Connects, within `config.connect_timeout`. `tls` is made when it is first needed, and kept by the caller.
-pub(super) async fn connect(config: &WebSocketConfig, tls: &mut Option<Arc<ClientConfig>>) -> Result<Socket, Error> {
+/// Connects, within `config.connect_timeout`.
+pub(super) async fn connect(config: &WebSocketConfig) -> Result<Socket, Error> {
+    let host = config.url.host();
     let deadline = Deadline {
-        host: format!("{}:{}", config.url.host(), config.url.port()),
+        host: format!("{host}:{}", config.url.port()),
         limit: config.connect_timeout,
         at: Instant::now() + config.connect_timeout,
     };
-    let addresses = resolve(config, &deadline).await?;
+    let found = config.network.resolve(&host, config.url.port());
+    let addresses = deadline.within("name resolution", found).await??;
     let stream = dial(&addresses, &deadline).await?;
     let stream = if config.url.is_tls() {
-        let trusted = if let Some(trusted) = tls {
-            Arc::clone(trusted)
-        } else {
-            let read = trust::trusted(config.ca_file.clone());
-            Arc::clone(tls.insert(deadline.within("reading the certificate authorities", read).await??))
-        };
-        Either::Right(encrypt(config, trusted, stream, &deadline).await?)
+        let trusted = deadline.within("reading the certificate authorities", config.network.tls()).await??;
+        Either::Right(encrypt(config, Arc::clone(trusted), stream, &deadline).await?)
     } else {
         Either::Left(stream)
     };
@@ -78,15 +75,6 @@ impl Deadline {
     fn passed(&self, stage: &'static str) -> Error {
         Error::Slow { host: self.host.clone(), limit: self.limit, stage }
     }
-}
-
-async fn resolve(config: &WebSocketConfig, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
-    let host = config.url.host();
-    let failed = |reason: String| Error::Resolve { host: host.clone(), reason };
-    let found = tokio::net::lookup_host((host.as_str(), config.url.port()));
-    let found = deadline.within("name resolution", found).await?.map_err(|e| failed(e.to_string()))?;
-    let found: Vec<SocketAddr> = found.collect();
-    if found.is_empty() { Err(failed("the name has no address".to_owned())) } else { Ok(found) }
 }
 
 /// Connects to the first address that answers. Each gets an equal share of the time that is left, so that one that

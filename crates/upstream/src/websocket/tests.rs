@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
-    Decoding, Endpoint, Family, Headers, Kind, Mapping, SourceConfig, Upstream,
+    Decoding, Endpoint, Family, Headers, Kind, Mapping, Network, Reach, SourceConfig, Upstream,
     contract::{self, LIMIT, Rig, Running, numbers},
     error::ErrorKind,
 };
@@ -40,7 +40,7 @@ fn config(url: &str) -> WebSocketConfig {
         connect_timeout: LIMIT,
         ping_interval: LIMIT,
         pong_timeout: LIMIT,
-        ca_file: None,
+        network: Network::default(),
     }
 }
 
@@ -332,7 +332,7 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     let (acceptor, _folder, path) = certified("localhost");
     let (listener, address) = listen().await;
     let url = format!("wss://localhost:{}/", address.port());
-    let kind = Kind::WebSocket(WebSocketConfig { ca_file: Some(path), ..config(&url) });
+    let kind = Kind::WebSocket(WebSocketConfig { network: Network::new(Some(path), Reach::default()), ..config(&url) });
     let mut running = Running::start(numbers(kind), 1);
     let (stream, _) = listener.accept().await.unwrap();
     let mut socket = accept_async(acceptor.accept(stream).await.unwrap()).await.unwrap();
@@ -353,7 +353,8 @@ async fn nobody_else_is_trusted() {
         }
     });
     let of = async |url: String, ca_file: Option<PathBuf>| {
-        let running = Running::start(numbers(Kind::WebSocket(WebSocketConfig { ca_file, ..config(&url) })), 1);
+        let network = Network::new(ca_file, Reach::default());
+        let running = Running::start(numbers(Kind::WebSocket(WebSocketConfig { network, ..config(&url) })), 1);
         let fault = running.fault().await;
         running.stop().await;
         fault

@@ -1,13 +1,16 @@
 //! The keys of each kind of source, and what they make.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use standpipe_upstream::{
-    Decoding, ExecConfig, Headers, HttpConfig, HttpPollConfig, Kind, Mapping, PushConfig, ReplayConfig, SseConfig,
-    Then, WebSocketConfig,
+    Decoding, DemandConfig, ExecConfig, Headers, HttpConfig, HttpPollConfig, Kind, Mapping, PushConfig, ReplayConfig,
+    SseConfig, Then, WebSocketConfig,
 };
 
-use super::settings::{Address, Pace, Token, Web, Ws};
+use super::{
+    demand::{Located, Wanted, locate},
+    settings::{Address, Pace, Token, Web, Ws},
+};
 use crate::config::{
     keys::{Reader, section},
     numbers::in_memory,
@@ -83,9 +86,18 @@ section! {
     }
 }
 
-pub(super) fn websocket(keys: WebSocketKeys) -> Kind {
-    Kind::WebSocket(WebSocketConfig {
-        url: keys.url.endpoint,
+/// A kind with an address, and what makes a source of it demand-driven, if anything does.
+pub(super) type Connected = (Kind, Option<DemandConfig>);
+
+pub(super) fn websocket(
+    keys: WebSocketKeys,
+    wanted: Option<Wanted>,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Connected> {
+    let Located { url, network, demand } = locate(keys.url, file(keys.ca_file), wanted, path, reader)?;
+    let kind = Kind::WebSocket(WebSocketConfig {
+        url,
         headers: keys.headers.unwrap_or_default(),
         subprotocols: keys.subprotocols.into_iter().map(|Token(name)| name).collect(),
         send: keys.send.into_iter().map(|frame| frame.text).collect(),
@@ -95,36 +107,45 @@ pub(super) fn websocket(keys: WebSocketKeys) -> Kind {
         connect_timeout: keys.connect_timeout,
         ping_interval: keys.ping_interval,
         pong_timeout: keys.pong_timeout,
-        ca_file: keys.ca_file.map(|ExistingFile(file)| file),
-    })
+        network,
+    });
+    Some((kind, demand))
 }
 
-pub(super) fn sse(keys: SseKeys) -> Kind {
-    Kind::Sse(SseConfig {
-        http: http(keys.url, keys.headers, keys.timeout, keys.ca_file),
+pub(super) fn sse(keys: SseKeys, wanted: Option<Wanted>, path: &str, reader: &mut Reader<'_>) -> Option<Connected> {
+    let Located { url, network, demand } = locate(keys.url, file(keys.ca_file), wanted, path, reader)?;
+    let kind = Kind::Sse(SseConfig {
+        http: HttpConfig { url, headers: keys.headers.unwrap_or_default(), timeout: keys.timeout, network },
         decode: keys.decode,
         max_frame: in_memory(keys.max_frame),
         silence: keys.silence,
-    })
+    });
+    Some((kind, demand))
 }
 
-pub(super) fn http_poll(keys: HttpPollKeys, path: &str, reader: &mut Reader<'_>) -> Option<Kind> {
+pub(super) fn http_poll(
+    keys: HttpPollKeys,
+    wanted: Option<Wanted>,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Connected> {
     if keys.every < OFTEN {
         let what = format!("a server is not asked more often than every {OFTEN:?}");
         reader.problem(&format!("{path}.every"), what, "a feed that has more to say has a stream");
         return None;
     }
-    Some(Kind::HttpPoll(HttpPollConfig {
-        http: http(keys.url, keys.headers, keys.timeout, keys.ca_file),
+    let Located { url, network, demand } = locate(keys.url, file(keys.ca_file), wanted, path, reader)?;
+    let kind = Kind::HttpPoll(HttpPollConfig {
+        http: HttpConfig { url, headers: keys.headers.unwrap_or_default(), timeout: keys.timeout, network },
         every: keys.every,
         decode: keys.decode,
         max_frame: in_memory(keys.max_frame),
-    }))
+    });
+    Some((kind, demand))
 }
 
-fn http(url: Address<Web>, headers: Option<Headers>, timeout: Duration, ca_file: Option<ExistingFile>) -> HttpConfig {
-    let ca_file = ca_file.map(|ExistingFile(file)| file);
-    HttpConfig { url: url.endpoint, headers: headers.unwrap_or_default(), timeout, ca_file }
+fn file(file: Option<ExistingFile>) -> Option<PathBuf> {
+    file.map(|ExistingFile(file)| file)
 }
 
 pub(super) fn exec(keys: ExecKeys, path: &str, reader: &mut Reader<'_>) -> Option<Kind> {

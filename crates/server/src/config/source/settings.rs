@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use ::config::ValueKind;
-use standpipe_upstream::{Decode, Decoding, Endpoint, Factor, Family, Headers, Mapping, Speed};
+use standpipe_upstream::{Decode, Decoding, Endpoint, EndpointError, Factor, Family, Headers, Mapping, Speed};
 
 use crate::config::{
     keys::{Found, Reader, Setting, Shape},
@@ -19,7 +19,10 @@ choice! {
 
 /// Where a feed is.
 pub(super) struct Address<S> {
-    pub(super) endpoint: Endpoint,
+    /// As it is written, with its variables replaced.
+    pub(super) text: String,
+    /// What it is if no parameter has a place in it.
+    pub(super) endpoint: Result<Endpoint, EndpointError>,
     speaks: PhantomData<S>,
 }
 
@@ -75,9 +78,11 @@ impl<S: Speaks> Setting for Address<S> {
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let Expanded { text, origin } = Expanded::read(found, reader)?;
-        let error = match Endpoint::parse(&text, S::FAMILY) {
-            Ok(endpoint) => return Some(Self { endpoint, speaks: PhantomData }),
-            Err(error) => error,
+        let endpoint = Endpoint::parse(&text, S::FAMILY);
+        let error = match &endpoint {
+            // Where parameters may have a place in it, it is judged with them.
+            Err(error) if !text.contains('{') => error,
+            _ => return Some(Self { text, endpoint, speaks: PhantomData }),
         };
         let what = match origin {
             TextOrigin::Written => error.to_string(),
