@@ -67,7 +67,7 @@ pub(crate) fn start(after: &After, on_gap: OnGap, grant: &Grant, log: &dyn Log, 
                     format!("`after` is {cursor}, of another log than this one ({})", log.epoch())
                 }
                 _ if floor > bounds.floor => {
-                    format!("`after` is {cursor}, but what there is of the past for this client begins at {floor}")
+                    format!("`after` is {cursor}, but what this client may see of the past begins at {floor}")
                 }
                 _ => format!("`after` is {cursor}, but this log begins at {floor}"),
             };
