@@ -144,7 +144,7 @@ async fn an_instance_outlives_its_client_for_as_long_as_it_is_told_and_is_gone_o
 #[tokio::test]
 async fn what_came_while_nobody_wanted_it_is_told_as_missing() {
     let site = pages().await;
-    let server = Server::start(&source(&site, "linger = \"0s\"\n")).await;
+    let server = Server::start(&source(&site, "linger = \"1ms\"\n")).await;
     let mut client = Socket::open(server.addr(), &query(&site, 1)).await;
     let epoch = client.until("welcome").await["epoch"].as_str().expect("an epoch").to_owned();
     let seen = client.until("event").await["seq"].as_u64().expect("a seq");
@@ -200,7 +200,7 @@ async fn there_is_room_for_so_many_and_one_client_does_not_take_all_of_it() {
     let mut same = Socket::open(server.addr(), &query(&site, 2).replace("http%3A", "HTTP%3A")).await;
     same.until("subscribed").await;
     let refused = Socket::try_open(server.addr(), &query(&site, 3), &[]).await.err().expect("no third one");
-    assert_eq!((refused.status, refused.body["code"].clone()), (400, json!("LIMIT_EXCEEDED")));
+    assert_eq!((refused.status, refused.body["error"]["code"].clone()), (400, json!("LIMIT_EXCEEDED")));
     let asked = demand(&server).await;
     assert_eq!((asked["started"].clone(), asked["refused"].clone()), (json!(2), json!(2)));
 }
@@ -218,7 +218,7 @@ async fn one_that_lingers_makes_room_and_one_that_is_wanted_does_not() {
     first.until("event").await;
     let second = open(2, "sp_one").await.expect("room");
     let refused = open(3, "sp_two").await.err().expect("no room");
-    assert_eq!((refused.status, refused.body["code"].clone()), (503, json!("OVER_CAPACITY")));
+    assert_eq!((refused.status, refused.body["error"]["code"].clone()), (503, json!("OVER_CAPACITY")));
     assert!(refused.retry_after.is_some());
     drop(second);
     let made = eventually("room", PATIENCE, async || open(3, "sp_two").await.map_err(|refused| format!("{refused:?}")));
@@ -267,7 +267,7 @@ async fn params_that_are_none_are_refused_with_what_would_be_right() {
         assert!(error.to_string().contains(says), "{params}: {error}");
     }
     let refused = Socket::try_open(server.addr(), "/ws?page_ur1=x", &[]).await.err().expect("no such parameter");
-    assert!(refused.status == 400 && refused.body["hint"].to_string().contains("page_url"), "{refused:?}");
+    assert!(refused.status == 400 && refused.body["error"]["hint"].to_string().contains("page_url"), "{refused:?}");
     let refused = Socket::try_open(server.addr(), "/ws?page_url=http%3A%2F%2Fa.example%2F", &[]).await.err();
     assert_eq!(refused.expect("out of reach").status, 403);
     assert_eq!((site.asked(), demand(&server).await["started"].clone()), (0, json!(0)));
