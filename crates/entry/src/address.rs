@@ -12,8 +12,7 @@ use std::{
 };
 
 use http::HeaderMap;
-
-use crate::rejection::clip;
+use standpipe_protocol::refusal::clip;
 
 /// The addresses of a network: `10.0.0.0/8`, `fd00::/8`; one address is a network, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 
 use std::{fmt, str::FromStr};
 
-use standpipe_protocol::{ErrorCode, Refusal};
+use standpipe_protocol::{ErrorCode, Refusal, refusal::clip};
 
-use crate::{authority, rejection::clip};
+use crate::authority;
 
 /// The rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

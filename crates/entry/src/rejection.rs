@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use standpipe_protocol::{ErrorCode, Json, Refusal};
+use standpipe_protocol::{ErrorCode, Json, Refusal, refusal::clip};
 
 use crate::{
     answer::{self, Response},
@@ -197,11 +197,6 @@ impl From<Refusal> for Rejection {
 
 fn seconds(wait: Duration) -> HeaderValue {
     HeaderValue::from(wait.as_secs())
-}
-
-/// As much of a peer's text as an answer repeats.
-pub(crate) fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ mod socket;
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, StatusCode};
-use standpipe_protocol::{ErrorCode, Json, Refusal, refusal::did_you_mean};
+use standpipe_protocol::{
+    ErrorCode, Json, Refusal,
+    refusal::{clip, did_you_mean},
+};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, filters::BoxedFilter};
@@ -26,7 +29,7 @@ use crate::{
     answer::Response,
     idempotency::Memory,
     operations::Denial,
-    rejection::{Fault, Rejection, clip},
+    rejection::{Fault, Rejection},
 };
 
 /// Every route: its methods, its path, what it is for. The index, the 404 and the documentation are made from it.

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Body;
-use standpipe_protocol::{Refusal, SUBPROTOCOL, command::Secret};
+use standpipe_protocol::{Refusal, SUBPROTOCOL, command::Secret, refusal::clip};
 use standpipe_selection::Query;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::server::create_response_with_body};
@@ -21,7 +21,7 @@ use crate::{
     answer::Response,
     credential::{AuthorizationHeader, in_headers, in_subprotocol},
     operations::only,
-    rejection::{Fault, Rejection, clip},
+    rejection::{Fault, Rejection},
 };
 
 /// As much of `User-Agent`, `Origin` and `X-Actor-Request-ID` as is kept, in characters.

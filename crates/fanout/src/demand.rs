@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use standpipe_protocol::{ErrorCode, Identity, Refusal};
+use standpipe_protocol::{ErrorCode, Identity, Refusal, refusal::clip};
 use standpipe_selection::{Lease, Params};
 
 /// The demand-driven sources.
@@ -34,7 +34,7 @@ pub(crate) fn lease(
     if let Some(demand) = demand {
         return demand.lease(params, identity, peer, head).map(Some);
     }
-    let shown: String = name.chars().take(64).collect();
+    let shown = clip(name);
     let hint = "`params` are for sources that declare them; conditions on fields stand in `filter`";
     Err(Refusal::new(ErrorCode::UnknownParameter, format!("no source has a parameter `{shown}`")).hint(hint))
 }

@@ -10,8 +10,10 @@ use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
 use crate::{
-    Command, ErrorCode, Event, Json, Message, Publish, Record, Refusal, Subscribe, Unsubscribe, command::Secret, frame,
-    refusal::did_you_mean,
+    Command, ErrorCode, Event, Json, Message, Publish, Record, Refusal, Subscribe, Unsubscribe,
+    command::Secret,
+    frame,
+    refusal::{clip, did_you_mean},
 };
 
 /// The longest `id` of a command, in bytes: it is repeated in the answer.
@@ -92,10 +94,6 @@ fn decode_op(fields: &mut Fields<'_>, id: Option<String>) -> Result<Command, Ref
 
 fn op_names() -> String {
     OPS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 fn invalid(name: &str, why: &str, hint: impl Into<String>) -> Refusal {

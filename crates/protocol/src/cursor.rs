@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::MAX_SEQ;
+use crate::{MAX_SEQ, refusal::clip};
 
 /// Which log a `seq` belongs to: 64 random bits, new for every log. Written as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl FromStr for Cursor {
     type Err = CursorError;
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
-        let form = || CursorError::Form(text.chars().take(64).collect());
+        let form = || CursorError::Form(clip(text));
         if text.len() > MAX_CURSOR_BYTES {
             return Err(form());
         }
@@ -62,7 +62,7 @@ impl FromStr for Cursor {
         let digits = parts.next().ok_or_else(form)?;
         let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         let seq = digits.parse().ok().filter(|seq| whole && *seq <= MAX_SEQ);
-        let seq = seq.ok_or_else(|| CursorError::Seq(digits.chars().take(64).collect()))?;
+        let seq = seq.ok_or_else(|| CursorError::Seq(clip(digits)))?;
         let id = parts.next().filter(|id| !id.is_empty()).map(Into::into);
         Ok(Self { epoch, seq, id })
     }

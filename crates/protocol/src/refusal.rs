@@ -142,11 +142,27 @@ impl serde::Serialize for ErrorCode {
     }
 }
 
+/// The most of a peer's text that a refusal repeats, in characters.
+const MAX_SHOWN: usize = 64;
+
+/// The beginning of `text`, for a message: on one line, whatever is in it.
+pub fn clip(text: &str) -> String {
+    let (shown, end) = match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => (text.get(..end).unwrap_or_default(), "…"),
+        None => (text, ""),
+    };
+    let mut clipped = String::with_capacity(shown.len() + end.len());
+    for c in shown.chars() {
+        if c.is_control() { clipped.extend(c.escape_default()) } else { clipped.push(c) }
+    }
+    clipped + end
+}
+
 /// The one of `known` that `word` was most likely meant to be, if any is close.
 ///
 /// At most two edits (insert, delete, replace, swap) away, and less than half of the word.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(64).collect();
+    let word: Vec<char> = word.chars().take(MAX_SHOWN).collect();
     let near = known.into_iter().map(|k| (edits(&word, &k.chars().collect::<Vec<_>>()), k));
     near.filter(|(n, _)| *n <= 2 && n * 2 < word.len().max(2)).min_by_key(|(n, _)| *n).map(|(_, k)| k)
 }
@@ -174,6 +190,12 @@ fn edits(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_a_line_and_no_more() {
+        assert_eq!(clip("short \u{e9}\n"), "short é\\n");
+        assert_eq!(clip(&"é".repeat(100)), format!("{}…", "é".repeat(64)));
+    }
 
     #[test]
     fn a_typo_finds_its_word_and_nonsense_finds_none() {

@@ -7,12 +7,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use standpipe_protocol::{ErrorCode, EventView, Refusal, Topic};
+use standpipe_protocol::{ErrorCode, EventView, Refusal, Topic, refusal::clip};
 
-use crate::{
-    Filter, Pattern, Selection, Subscription,
-    wording::{clip, list},
-};
+use crate::{Filter, Pattern, Selection, Subscription, wording::list};
 
 /// More patterns for one selection would take long to find.
 const MAX_GRANTED: usize = 1024;

@@ -9,12 +9,12 @@ use std::fmt;
 
 use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr};
-use standpipe_protocol::{Refusal, refusal::did_you_mean};
-
-use crate::{
-    filter::invalid,
-    wording::{clip, list},
+use standpipe_protocol::{
+    Refusal,
+    refusal::{clip, did_you_mean},
 };
+
+use crate::{filter::invalid, wording::list};
 
 /// The longest path, in bytes as written.
 pub const MAX_PATH_BYTES: usize = 255;

@@ -4,10 +4,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use standpipe_protocol::{
     ErrorCode, Refusal, Topic,
+    refusal::clip,
     topic::{MAX_TOPIC_BYTES, Scope, escape_token, is_token_char},
 };
-
-use crate::wording::clip;
 
 /// A topic, or a pattern of topics: `*` stands for one token, `>` for one or more and only at the end. Cheap to clone.
 ///

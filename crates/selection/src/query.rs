@@ -10,14 +10,16 @@ mod decode;
 use std::{collections::HashSet, sync::Arc};
 
 use standpipe_protocol::{
-    After, Confirm, ErrorCode, Json, OnGap, Overflow, Refusal, ResumeToken, command::Secret, refusal::did_you_mean,
+    After, Confirm, ErrorCode, Json, OnGap, Overflow, Refusal, ResumeToken,
+    command::Secret,
+    refusal::{clip, did_you_mean},
 };
 
 use crate::{
     Bounds, Options, Params, Pattern, Selection,
     filter::{Draft, Node},
     selection::patterns,
-    wording::{clip, list, suggest},
+    wording::{list, suggest},
 };
 use decode::decode;
 

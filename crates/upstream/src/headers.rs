@@ -9,6 +9,7 @@ use std::{
 };
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use standpipe_protocol::refusal::clip;
 
 use crate::Endpoint;
 
@@ -44,7 +45,7 @@ impl Headers {
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, HeaderError> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            let known = HeaderName::try_from(name).map_err(|_| HeaderError::Name(name.chars().take(64).collect()))?;
+            let known = HeaderName::try_from(name).map_err(|_| HeaderError::Name(clip(name)))?;
             if is_ours(&known) {
                 return Err(HeaderError::Ours(known.to_string()));
             }

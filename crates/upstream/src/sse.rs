@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use standpipe_protocol::refusal::clip;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -69,8 +70,8 @@ impl Sse {
         }
         let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
-            let kind: String = kind.chars().take(64).collect();
-            return Err(self.unexpected(&format!("it answered with {kind:?}, not with `text/event-stream`")));
+            let kind = clip(kind);
+            return Err(self.unexpected(&format!("it answered with `{kind}`, not with `text/event-stream`")));
         }
         feed.connected();
         Err(self.listen(&mut answer, feed).await)

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use standpipe_protocol::{ConnectionId, ErrorCode, Refusal};
+use standpipe_protocol::{ConnectionId, ErrorCode, Refusal, refusal::clip};
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{Call, Shared, call, ok, parameters::parameters, query};
 use crate::{
     Service,
     answer::{self, Response},
-    rejection::{Rejection, clip},
+    rejection::Rejection,
 };
 
 /// What may be done to connections.

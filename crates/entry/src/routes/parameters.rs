@@ -3,9 +3,10 @@
 //! `token` belongs to the hosting platform: it is not read. No refusal shows a value.
 
 use percent_encoding::percent_decode_str;
-use standpipe_protocol::{ErrorCode, Refusal, refusal::did_you_mean};
-
-use crate::rejection::clip;
+use standpipe_protocol::{
+    ErrorCode, Refusal,
+    refusal::{clip, did_you_mean},
+};
 
 /// The values of the parameters `known` of a route at `path`, in their order. A `+` is a space, as in forms.
 ///

@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::value::RawValue;
-use standpipe_protocol::{ErrorCode, Json, JsonError, Refusal, command::Secret};
+use standpipe_protocol::{ErrorCode, Json, JsonError, Refusal, command::Secret, refusal::clip};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use warp::{Filter, filters::BoxedFilter};
 
@@ -27,7 +27,7 @@ use crate::{
     counts::Limit,
     credential::in_headers,
     idempotency::Key,
-    rejection::{Fault, Rejection, clip},
+    rejection::{Fault, Rejection},
     service::Published,
 };
 use receipt::Receipt;

@@ -5,14 +5,14 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
-use standpipe_protocol::Refusal;
+use standpipe_protocol::{Refusal, refusal::clip};
 
 use super::{Comparison, Draft, Node, Operator, Test, draft::invalid};
 use crate::{
     decimal::Decimal,
     path::Path,
     value::{Scalar, Set},
-    wording::{self, clip, list},
+    wording::{self, list},
 };
 
 /// Hints that are given at several places.

@@ -3,7 +3,7 @@
 //! A URL has no types. So a value equals a string that is written so, a number of the same value, and the literal
 //! `true`, `false` or `null` of that name: `where.a=1` is the JSON filter `{"a":{"in":["1",1]}}`.
 
-use standpipe_protocol::Refusal;
+use standpipe_protocol::{Refusal, refusal::clip};
 
 use super::decode;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     filter::{Comparison, Draft, Node, Operator, Test, invalid},
     path::{Path, last_dot},
     value::{Scalar, Set},
-    wording::{bound, clip},
+    wording::bound,
 };
 
 /// Reads a condition; `name` is what stands behind `where.`, decoded, and `raw` the value as it stands in the URL.

@@ -14,7 +14,7 @@ use jaq_core::{
         parse::{self, Def, Term},
     },
 };
-use standpipe_protocol::refusal::did_you_mean;
+use standpipe_protocol::refusal::{clip, did_you_mean};
 
 use super::{guard, meter::Metered};
 
@@ -110,8 +110,4 @@ fn at(program: &str, place: &str, message: String) -> MappingError {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     MappingError { line, column, message }
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(32).collect()
 }

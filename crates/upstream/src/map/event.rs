@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use jaq_json::{Num, Val};
-use standpipe_protocol::{Event, Json, MAX_SEQ, Topic, TopicError, refusal::did_you_mean};
+use standpipe_protocol::{
+    Event, Json, MAX_SEQ, Topic, TopicError,
+    refusal::{clip, did_you_mean},
+};
 
 use crate::{
     merge::Extent,
@@ -215,7 +218,7 @@ fn unknown(name: &str) -> ShapeError {
         return ShapeError::Unknown { name: name.to_owned(), hint };
     }
     let hint = did_you_mean(name, FIELDS).map(|near| format!(": did you mean `{near}`?"));
-    ShapeError::Unknown { name: name.chars().take(64).collect(), hint: hint.unwrap_or_default() }
+    ShapeError::Unknown { name: clip(name), hint: hint.unwrap_or_default() }
 }
 
 /// The word for the type of a value, with its article.

@@ -100,7 +100,7 @@ async fn what_is_no_stream_is_told_and_an_endless_line_is_given_up() {
     let server = serve(|_| Reply::whole("200 OK", "Content-Type: text/html\r\n", "<html>")).await;
     let running = Running::start(numbers(streamed(at(server.address))), 10);
     let (kind, message) = running.fault().await;
-    assert!(kind == ErrorKind::Handshake && message.contains("\"text/html\""), "{message}");
+    assert!(kind == ErrorKind::Handshake && message.contains("`text/html`"), "{message}");
     running.stop().await;
 
     let server = serve(|_| stream(&format!("data: 1\n\ndata: {}", "x".repeat(100_000)), Then::Silence)).await;
