@@ -11,17 +11,19 @@ use crate::{Topic, topic::Scope};
 ///     ▲                        ▲ └────────── data ◀──────────────┘
 ///     └── attempt ── down ◀── connection lost, or attempt failed
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+///
+/// The order is from bad to good: what several sources are together is the greatest of what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
-    /// Being connected, or connected without data so far.
-    Connecting,
-    /// Data arrives.
-    Live,
-    /// Connected, but no data for longer than its threshold.
-    Stale,
     /// Not connected; the next attempt waits for its backoff, or there will be none.
     Down,
+    /// Being connected, or connected without data so far.
+    Connecting,
+    /// Connected, but no data for longer than its threshold.
+    Stale,
+    /// Data arrives.
+    Live,
 }
 
 impl SourceState {

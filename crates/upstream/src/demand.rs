@@ -18,7 +18,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use standpipe_protocol::{ErrorCode, Refusal, SourceState, refusal::did_you_mean, topic::Scope};
+use standpipe_protocol::{
+    ErrorCode, Refusal, SourceState,
+    refusal::{clip, did_you_mean},
+    topic::Scope,
+};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -27,6 +31,7 @@ use tokio::{
 use self::instance::Instance;
 use crate::{
     config::{DemandConfig, SourceConfig},
+    endpoint::Endpoint,
     status::{DemandStatus, SourceStatus, Status},
     template::Params,
     upstream::Engine,
@@ -54,13 +59,13 @@ impl Demand {
     pub fn share(&self, params: &Params, client: &Arc<str>, head: u64) -> Result<Share, Refusal> {
         let taker = self.0.iter().find(|source| params.keys().any(|name| source.takes(name)));
         let Some(source) = taker else { return Err(self.unknown(params)) };
-        let params = source.checked(params)?;
-        source.share(params, client, head)
+        let (params, endpoint) = source.checked(params)?;
+        source.share(params, endpoint, client, head)
     }
 
     fn unknown(&self, params: &Params) -> Refusal {
         let name = params.keys().next().map_or("", String::as_str);
-        let shown: String = name.chars().take(64).collect();
+        let shown = clip(name);
         let refusal = Refusal::new(ErrorCode::UnknownParameter, format!("no source has a parameter `{shown}`"));
         let known = || self.0.iter().flat_map(|source| source.demand.params.iter()).map(|name| &**name);
         refusal.hint(match did_you_mean(name, known()) {
@@ -125,11 +130,12 @@ impl Demanded {
         self.demand.params.iter().any(|known| **known == *name)
     }
 
-    /// The parameters in their canonical spelling, if they are those of this source and make an address within reach.
-    fn checked(&self, params: &Params) -> Result<Params, Refusal> {
+    /// The parameters in their canonical spelling and the address that they make, if they are those of this source and it
+    /// is within reach.
+    fn checked(&self, params: &Params) -> Result<(Params, Endpoint), Refusal> {
         let names = || self.demand.params.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if let Some(name) = params.keys().find(|name| !self.takes(name)) {
-            let shown: String = name.chars().take(64).collect();
+            let shown = clip(name);
             let message = format!("the source `{}` has no parameter `{shown}`", self.config.name);
             return Err(Refusal::new(ErrorCode::UnknownParameter, message).hint(format!("it has {}", names())));
         }
@@ -154,17 +160,24 @@ impl Demanded {
         };
         let canonical = self.demand.url.canonical(params.clone()).map_err(|error| unusable(&error))?;
         let endpoint = self.demand.url.fill(&canonical).map_err(|error| unusable(&error))?;
-        let reach = self.config.kind.network().map(|network| network.reach().clone()).unwrap_or_default();
-        endpoint.judge(&reach).map_err(|out| {
+        let Some(network) = self.config.kind.network() else { return Ok((canonical, endpoint)) };
+        let reach = network.reach();
+        endpoint.judge(reach).map_err(|out| {
             let message = format!("the source `{}` does not ask this address: {out}", self.config.name);
             let refusal = Refusal::new(ErrorCode::Forbidden, message);
             let allowed: Vec<_> = reach.allow.iter().flatten().take(8).map(|allowed| format!("`{allowed}…`")).collect();
             if allowed.is_empty() { refusal } else { refusal.hint(format!("it asks {}", allowed.join(", "))) }
         })?;
-        Ok(canonical)
+        Ok((canonical, endpoint))
     }
 
-    fn share(self: &Arc<Self>, params: Params, client: &Arc<str>, head: u64) -> Result<Share, Refusal> {
+    fn share(
+        self: &Arc<Self>,
+        params: Params,
+        endpoint: Endpoint,
+        client: &Arc<str>,
+        head: u64,
+    ) -> Result<Share, Refusal> {
         let mut state = self.state();
         let params = match state.running.get_key_value(&params) {
             Some((known, _)) => Arc::clone(known),
@@ -181,7 +194,7 @@ impl Demanded {
             }
         }
         if !state.running.contains_key(&params) {
-            self.start(&mut state, &params, head)?;
+            self.start(&mut state, &params, endpoint, head)?;
         }
         let Some(instance) = state.running.get_mut(&params) else { return Err(full(&self.config.name)) };
         instance.enter(client);
@@ -189,7 +202,13 @@ impl Demanded {
         Ok(Share { source: Arc::clone(self), params, client: Arc::clone(client), scope, since, status })
     }
 
-    fn start(self: &Arc<Self>, state: &mut State, params: &Arc<Params>, head: u64) -> Result<(), Refusal> {
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State,
+        params: &Arc<Params>,
+        endpoint: Endpoint,
+        head: u64,
+    ) -> Result<(), Refusal> {
         if state.running.len() >= self.demand.max_instances && !state.end_longest_idle() {
             state.refused += 1;
             return Err(full(&self.config.name));
@@ -200,9 +219,6 @@ impl Demanded {
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         // After 2^32 instances a process has done its work.
         let Some(scope) = NonZeroU32::new(number).map(Scope::instance) else { return Err(full(&self.config.name)) };
-        let endpoint = self.demand.url.fill(params).map_err(|error| {
-            Refusal::new(ErrorCode::InvalidField, format!("the parameters do not make an address: {error}"))
-        })?;
         let config = SourceConfig {
             kind: self.config.kind.instance(endpoint, params).unwrap_or_else(|| self.config.kind.clone()),
             ..self.config.clone()
@@ -281,7 +297,7 @@ impl Demanded {
         for instance in &running {
             sum.add(&instance.status);
         }
-        let best = running.iter().map(|instance| &instance.status).max_by_key(|status| worth(status.state));
+        let best = running.iter().map(|instance| &instance.status).max_by_key(|status| status.state);
         // One that nobody asks for is as good as it can be.
         (sum.state, sum.since) = best.map_or((SourceState::Live, 0), |best| (best.state, best.since));
         let (started, refused, max) = (state.started, state.refused, self.demand.max_instances);
@@ -311,15 +327,6 @@ static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1)
 fn full(source: &str) -> Refusal {
     Refusal::new(ErrorCode::OverCapacity, format!("the source `{source}` has no room for one more instance"))
         .hint("try again later, or ask for what others ask for")
-}
-
-fn worth(state: SourceState) -> u8 {
-    match state {
-        SourceState::Down => 0,
-        SourceState::Connecting => 1,
-        SourceState::Stale => 2,
-        SourceState::Live => 3,
-    }
 }
 
 /// A share in an instance: while there is one, the instance runs.

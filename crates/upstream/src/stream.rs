@@ -200,8 +200,7 @@ impl Told {
 
 /// What sources in these states are together: as good as the best of them.
 fn together(states: &[SourceState]) -> SourceState {
-    let ranked = [SourceState::Live, SourceState::Stale, SourceState::Connecting];
-    ranked.into_iter().find(|state| states.contains(state)).unwrap_or(SourceState::Down)
+    states.iter().copied().max().unwrap_or(SourceState::Down)
 }
 
 #[cfg(test)]
