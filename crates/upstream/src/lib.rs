@@ -23,6 +23,7 @@ mod exec;
 mod headers;
 mod http;
 mod intake;
+mod kinds;
 mod map;
 mod mapper;
 mod memory;

@@ -12,22 +12,17 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Kind, SourceConfig},
+    config::SourceConfig,
     error::Error,
-    exec::Exec,
     intake::Intake,
+    kinds,
     map::Mapping,
-    mapper::{Job, MAX_WAITING_FRAMES, Mapper, Reading, Reply},
-    poll::Poll,
+    mapper::{Job, MAX_WAITING_FRAMES, Mapper, Reading},
     pulse::{Attempt, Pulse},
-    push::Inbox,
-    replay::Replay,
-    source::{Door, Source},
-    sse::Sse,
+    source::Door,
     status::{SourceStatus, Status, unix_ms},
     stream::Stream,
     supervisor::{Supervisor, Watch},
-    websocket::{MAX_WAITING_ANSWERS, WebSocket},
 };
 
 /// A source that is running, and whose frames are taken one by one. When nobody takes them, the feed waits.
@@ -74,21 +69,9 @@ impl Tape {
         let stream = Arc::new(Stream::of(config, news.clone()));
         let place = stream.join();
         let watch = Watch::new(config.stale_after, Arc::clone(&pulse), Arc::clone(&status), stream, place);
-        let mut replies = None;
-        let source: Box<dyn Source> = match config.kind.clone() {
-            Kind::WebSocket(websocket) => {
-                let (answers, to_send) = mpsc::channel(MAX_WAITING_ANSWERS);
-                if let Some(mapping) = websocket.reply.clone() {
-                    replies = Some(answering(config, Reply { mapping, answers }, tasks, stop)?);
-                }
-                Box::new(WebSocket::new(websocket, to_send))
-            }
-            Kind::Sse(sse) => Box::new(Sse::new(sse)),
-            Kind::HttpPoll(poll) => Box::new(Poll::new(poll)),
-            Kind::Exec(exec) => Box::new(Exec::new(exec)),
-            Kind::Replay(replay) => Box::new(Replay::new(replay)),
-            Kind::Push(_) => Box::new(Inbox),
-        };
+        let (source, reading) = kinds::source(config.kind.clone());
+        let answered = reading.reply.is_some();
+        let replies = if answered { Some(answering(config, reading, tasks, stop)?) } else { None };
         tasks.spawn(Supervisor { source, door, watch }.supervise(stop.clone()));
         Ok(Self { frames, replies, pulse, status })
     }
@@ -125,7 +108,7 @@ impl Tape {
 /// Starts a thread that answers the feed's pings and makes no events.
 fn answering(
     config: &SourceConfig,
-    reply: Reply,
+    reading: Reading,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<mpsc::Sender<Job>, Error> {
@@ -138,8 +121,6 @@ fn answering(
     let place = stream.join();
     let intake = Intake::new(&silent, stream, place, log, status, Arc::new(Pulse::new(Instant::now())));
     let intake = Arc::new(intake);
-    let mut reading = Reading::of_kind(&config.kind);
-    reading.reply = Some(reply);
     let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
     Mapper { reading, intake }.start(waiting, tasks, stop.clone()).map_err(|error| failed(error.to_string()))?;
     Ok(jobs)

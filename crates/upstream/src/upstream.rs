@@ -5,29 +5,28 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use standpipe_protocol::{ErrorCode, Item, Refusal, SourceNews, refusal::did_you_mean, topic::Scope};
+use standpipe_protocol::{
+    ErrorCode, Item, Refusal, SourceNews,
+    refusal::{clip, did_you_mean},
+    topic::Scope,
+};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{DemandConfig, Kind, SourceConfig},
-    decode::Decoding,
     demand::{Demand, Demanded},
     error::Error,
-    exec::Exec,
     intake::Intake,
-    mapper::{MAX_WAITING_FRAMES, Mapper, Reading, Reply},
-    poll::Poll,
+    kinds,
+    mapper::{MAX_WAITING_FRAMES, Mapper},
     pulse::Pulse,
-    push::{Inbox, Push},
-    replay::Replay,
-    source::{Door, Source},
-    sse::Sse,
+    push::Push,
+    source::Door,
     status::{SourceStatus, Status},
     stream::Stream,
     supervisor::{Supervisor, Watch},
     template::Params,
-    websocket::{MAX_WAITING_ANSWERS, WebSocket},
 };
 
 /// The running sources.
@@ -152,7 +151,7 @@ impl Upstream {
         if let Some((_, push)) = pushes().find(|(known, _)| *known == name) {
             return Ok(push.clone());
         }
-        let clipped: String = name.chars().take(64).collect();
+        let clipped = clip(name);
         if self.sources.iter().any(|s| **s.name() == *name) {
             let message = format!("the source `{clipped}` is not of kind `push`");
             return Err(Refusal::new(ErrorCode::NotAvailable, message));
@@ -196,42 +195,20 @@ impl Engine {
         let Self { events, tasks, stop, .. } = self;
         let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
         let pulse = Arc::new(Pulse::new(Instant::now()));
-        let is_mapped = config.mapping.is_some();
         let (own, heart) = (Arc::clone(&status), Arc::clone(&pulse));
         let intake = Intake::new(&config, Arc::clone(&stream), place, events.clone(), own, heart);
         let intake = Arc::new(intake.of(variant));
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_FRAMES);
         let door = Door::new(jobs.clone(), Arc::clone(&pulse), Arc::clone(&status));
-        let (source, reading, push): (Box<dyn Source>, Option<Reading>, Option<Push>) = match config.kind {
-            Kind::WebSocket(websocket) => {
-                let (answers, to_send) = mpsc::channel(MAX_WAITING_ANSWERS);
-                let reply = websocket.reply.clone().map(|mapping| Reply { mapping, answers });
-                let reading = Reading { decode: websocket.decode.clone(), max_frame: websocket.max_frame, reply };
-                (Box::new(WebSocket::new(websocket, to_send)), Some(reading), None)
-            }
-            Kind::Sse(sse) => {
-                let reading = Reading::of(&sse.decode, sse.max_frame);
-                (Box::new(Sse::new(sse)), Some(reading), None)
-            }
-            Kind::HttpPoll(poll) => {
-                let reading = Reading::of(&poll.decode, poll.max_frame);
-                (Box::new(Poll::new(poll)), Some(reading), None)
-            }
-            Kind::Exec(exec) => {
-                let reading = Reading::of(&exec.decode, exec.max_frame);
-                (Box::new(Exec::new(exec)), Some(reading), None)
-            }
-            Kind::Replay(replay) => {
-                let reading = Reading::of(&replay.decode, replay.max_frame);
-                (Box::new(Replay::new(replay)), Some(reading), None)
-            }
-            Kind::Push(push) if is_mapped => {
-                let reading = Reading::of(&Decoding::json(), push.max_input);
-                (Box::new(Inbox), Some(reading), Some(Push::mapped(jobs, Arc::clone(&intake), &push, stop.clone())))
-            }
-            Kind::Push(push) => (Box::new(Inbox), None, Some(Push::direct(Arc::clone(&intake), &push, stop.clone()))),
+        let push = match (&config.kind, &config.mapping) {
+            (Kind::Push(push), Some(_)) => Some(Push::mapped(jobs, Arc::clone(&intake), push, stop.clone())),
+            (Kind::Push(push), None) => Some(Push::direct(Arc::clone(&intake), push, stop.clone())),
+            _ => None,
         };
-        if let Some(reading) = reading {
+        // What is pushed as an event needs no thread: its publisher brings it all the way.
+        let needs_thread = config.mapping.is_some() || push.is_none();
+        let (source, reading) = kinds::source(config.kind);
+        if needs_thread {
             let mapper = Mapper { reading, intake };
             mapper.start(waiting, tasks, stop.clone()).map_err(|e| {
                 Error::Internal(format!("cannot start the mapping thread of source `{}`: {e}", config.name))
