@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::sheet::{Feed, Sheet};
 use crate::{
     check,
-    config::{self, Environment},
+    config::{self, Environment, Problems},
     shutdown::Signals,
     terminal::text::harmless,
 };
@@ -140,15 +140,14 @@ fn chosen(args: &Record, environment: &Environment) -> anyhow::Result<Chosen> {
     }
     let url = args.url.as_deref().ok_or_else(|| anyhow!("name a URL, or a source of a configuration"))?;
     let text = configuration(url, &args.send, args.every.as_deref())?;
-    let problems = |problems| anyhow!("{}", check::report(Path::new("the arguments"), &problems).trim_end().to_owned());
-    let mut settings = config::parse_toml(&text, environment).map_err(problems)?;
+    let parsed = config::parse_toml(&text, environment);
+    let mut settings = parsed.map_err(|problems| wrong(Path::new("the arguments"), &problems))?;
     let config = settings.sources.pop().ok_or_else(|| anyhow!("there is no source"))?;
     Ok(Chosen { config, sends: args.send.clone() })
 }
 
 fn of_file(file: &Path, name: &str, environment: &Environment) -> anyhow::Result<Chosen> {
-    let problems = |problems| anyhow!("{}", check::report(file, &problems).trim_end().to_owned());
-    let mut settings = config::load(file, environment).map_err(problems)?;
+    let mut settings = config::load(file, environment).map_err(|problems| wrong(file, &problems))?;
     let Some(at) = settings.sources.iter().position(|source| *source.name == *name) else {
         let near = did_you_mean(name, settings.sources.iter().map(|source| &*source.name));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -156,6 +155,11 @@ fn of_file(file: &Path, name: &str, environment: &Environment) -> anyhow::Result
     };
     let sends = config::written_sends(file, environment, name);
     Ok(Chosen { config: settings.sources.swap_remove(at), sends })
+}
+
+/// What is wrong with what was said in `place`.
+fn wrong(place: &Path, problems: &Problems) -> anyhow::Error {
+    anyhow!("{}", check::report(place, problems).trim_end().to_owned())
 }
 
 /// A configuration with one source at `url`: what is not said has the defaults that it has in a file.
