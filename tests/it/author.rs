@@ -7,7 +7,7 @@ use standpipe_tests::{
     FakeUpstream, PATIENCE, Server, Socket, eventually,
     fake_upstream::Speed,
     feed,
-    feeds::Capture,
+    feeds::{self, Capture},
     foreign,
     foreign::Language,
     language, paths,
@@ -114,11 +114,6 @@ async fn played(tape: &Path, map: &str, events: usize) -> Vec<Value> {
     played
 }
 
-fn unpacked(file: &Path) -> String {
-    let file = fs::File::open(file).expect("a recording");
-    std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("gzip of text")
-}
-
 #[tokio::test]
 async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() {
     let frames: Vec<String> = (0..40).map(|n| format!("{{\"n\":{n}.10,\"text\":\"\\u00e9 é\"}}")).collect();
@@ -139,7 +134,7 @@ async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() 
     ));
     let tape = record(&config, 40).await;
     assert_eq!(upstream.received(), [format!("{{\"subscribe\":\"all\",\"key\":\"{SECRET}\"}}")]);
-    let text = unpacked(&tape);
+    let text = feeds::lines(&tape).collect::<Vec<_>>().join("\n");
     assert!(!text.contains(SECRET), "{text}");
     assert!(text.contains("${FEED_KEY}"), "what was sent, as it is written: {text}");
     let words: Vec<String> = text.lines().map(|line| parse(line)["t"].as_str().expect("a word").to_owned()).collect();
@@ -160,7 +155,8 @@ async fn what_is_recorded_of_a_stream_and_of_a_page_plays_as_it_came() {
     ));
     let tape = record(&config, 30).await;
     let ids = played(&tape, "{topic: $event, data: .meta.id}", 30).await;
-    let right: Vec<Value> = unpacked(&changes).lines().take(30).map(|line| parse(line)["meta"]["id"].clone()).collect();
+    let right: Vec<Value> =
+        feeds::values(&changes).iter().take(30).map(|change| change["meta"]["id"].clone()).collect();
     assert_eq!(ids, right);
 
     let polls = feed!("dexscreener_search_polls_2025");
@@ -172,7 +168,7 @@ async fn what_is_recorded_of_a_stream_and_of_a_page_plays_as_it_came() {
     let tape = record(&config, 19).await;
     let answers = played(&tape, "{topic: \"all\", data: .}", 19).await;
     let right: Vec<Value> =
-        unpacked(&polls).lines().map(|line| parse(parse(line)["data"].as_str().expect("an answer"))).collect();
+        feeds::values(&polls).iter().map(|poll| parse(poll["data"].as_str().expect("an answer"))).collect();
     assert_eq!(answers, right);
 }
 

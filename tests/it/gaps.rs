@@ -1,13 +1,9 @@
 //! Feeds that number what they send: what never came is told.
 
 use serde_json::Value;
-use standpipe_tests::{
-    FakeUpstream, Server, Socket,
-    fake_upstream::{Cut, Speed},
-    feeds::Capture,
-};
+use standpipe_tests::{Socket, fake_upstream::Cut};
 
-use crate::{reconnect_by, until_followed, until_source};
+use crate::{on_cue, reconnect_by, until_source};
 
 /// The next gap that is told of a source.
 async fn next_gap(client: &mut Socket) -> Value {
@@ -22,21 +18,8 @@ async fn next_gap(client: &mut Socket) -> Value {
 #[tokio::test]
 async fn numbers_that_are_left_out_are_told_as_a_gap_within_a_connection_and_between_two() {
     let frames = [1, 2, 5, 6, 7, 8, 1, 2].map(|n| format!(r#"{{"n":{n}}}"#));
-    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
-    let config = format!(
-        r#"
-        [[source]]
-        name = "books"
-        kind = "websocket"
-        url = "{}"
-        map = '{{topic: "books.a", n, data: .n}}'
-        "#,
-        upstream.url()
-    );
-    let server = Server::start(&config).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=books.*").await;
-    client.until("subscribed").await;
-    until_followed(&upstream).await;
+    let rest = r#"map = '{topic: "books.a", n, data: .n}'"#;
+    let (upstream, server, mut client) = on_cue("books", frames, rest, "books.*").await;
     upstream.air(3);
     let gap = next_gap(&mut client).await;
     let told = (&gap["source"], &gap["missed"], &gap["topic"]);
@@ -62,22 +45,11 @@ async fn numbers_of_frames_that_are_no_events_are_counted_where_all_frames_are_n
         r#"{"n":6,"type":"heartbeat"}"#,
         r#"{"n":7,"topic":"a"}"#,
     ];
-    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
-    let config = format!(
-        r#"
-        [[source]]
-        name = "all"
-        kind = "websocket"
-        url = "{}"
+    let rest = r#"
         numbers = "source"
-        map = 'if .topic then {{topic, n, data: .n}} else {{n}} end'
-        "#,
-        upstream.url()
-    );
-    let server = Server::start(&config).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=a").await;
-    client.until("subscribed").await;
-    until_followed(&upstream).await;
+        map = 'if .topic then {topic, n, data: .n} else {n} end'
+    "#;
+    let (upstream, server, mut client) = on_cue("all", frames, rest, "a").await;
     upstream.air(6);
     let gap = next_gap(&mut client).await;
     assert_eq!((&gap["missed"], gap.get("topic")), (&2.into(), None), "{gap}");

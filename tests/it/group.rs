@@ -7,7 +7,7 @@ use standpipe_tests::{
     Dice, FakeUpstream, PATIENCE, Server, Socket, dice, eventually,
     fake_upstream::{Cut, Speed},
     feed,
-    feeds::Capture,
+    feeds::{self, Capture},
 };
 
 use crate::{until_followed, until_source};
@@ -72,7 +72,7 @@ impl Reader {
 async fn of_two_connections_that_are_killed_at_random_never_both_every_id_comes_exactly_once() {
     const KILLS: usize = 20;
     let recording = feed!("crypto_tweets_2025");
-    let frames = crate::kinds::lines(&recording);
+    let frames = feeds::values(&recording);
     let ids: Vec<_> = frames.iter().map(|post| post["id"].as_str().expect("an id").to_owned()).collect();
     let upstreams = both(&Capture::of(frames.iter().map(Value::to_string))).await;
     let server = Server::start(&config(&upstreams, "map = '{topic: \"posts\", id, data: .user}'")).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    PATIENCE, Server, Socket, eventually, feed, foreign, foreign::Language, language, process::Process,
+    PATIENCE, Server, Socket, eventually, feed, feeds, foreign, foreign::Language, language, process::Process,
 };
 
 /// Python's HTTP server, which gives a recording to whoever asks, and what it tells of itself: `port`, `answers`.
@@ -14,13 +14,6 @@ pub(crate) async fn serve(kind: &str, file: &Path, more: &[&str]) -> (Process, V
     let told = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|told| told["port"].is_u64());
     let told = process.line("its port", PATIENCE, told).await;
     (process, told)
-}
-
-pub(crate) fn lines(file: &Path) -> Vec<Value> {
-    use std::io::{BufRead as _, BufReader};
-    let file = std::fs::File::open(file).expect("a recording");
-    let lines = BufReader::new(flate2::read::MultiGzDecoder::new(file)).lines();
-    lines.map(|line| serde_json::from_str(&line.expect("a line")).expect("JSON")).collect()
 }
 
 #[tokio::test]
@@ -40,7 +33,7 @@ async fn wikimedias_changes_come_once_and_in_order_over_streams_that_end_again_a
     );
     let server = Server::start(&config).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=edits.%3E&after=earliest").await;
-    let all = lines(&recording);
+    let all = feeds::values(&recording);
     assert_eq!(all.len(), 100);
     for change in &all {
         let event = client.until("event").await;
@@ -103,7 +96,7 @@ async fn what_a_program_writes_comes_once_however_often_it_is_run() {
     );
     let server = Server::start(&config).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=posts&after=earliest").await;
-    let all = lines(&recording);
+    let all = feeds::values(&recording);
     for post in &all {
         assert_eq!(client.until("event").await["data"], post["user"]);
     }

@@ -37,7 +37,11 @@ mod tenants;
 mod upstream;
 
 use serde_json::{Value, json};
-use standpipe_tests::{FakeUpstream, PATIENCE, Server, eventually, fake_upstream::Cut};
+use standpipe_tests::{
+    FakeUpstream, PATIENCE, Server, Socket, eventually,
+    fake_upstream::{Cut, Speed},
+    feeds::Capture,
+};
 
 /// A server that is fed by `POST /publish`, without a mapping.
 const PUSH: &str = r#"
@@ -74,6 +78,24 @@ async fn until_source(server: &Server, name: &str, what: &str, is_so: impl Fn(&V
         }
     })
     .await
+}
+
+/// A feed of these frames that moves on by itself, a server with a source of this name that follows it, and a client of
+/// these topics. `rest` is what the source's configuration says besides.
+async fn on_cue(
+    name: &str,
+    frames: impl IntoIterator<Item = impl Into<String>>,
+    rest: &str,
+    topics: &str,
+) -> (FakeUpstream, Server, Socket) {
+    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
+    let url = upstream.url();
+    let server =
+        Server::start(&format!("[[source]]\nname = '{name}'\nkind = 'websocket'\nurl = '{url}'\n{rest}")).await;
+    let mut client = Socket::open(server.addr(), &format!("/ws?topics={topics}")).await;
+    client.until("subscribed").await;
+    until_followed(&upstream).await;
+    (upstream, server, client)
 }
 
 /// Waits until somebody has the feed of an upstream that moves on by itself.

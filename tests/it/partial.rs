@@ -1,13 +1,9 @@
 //! Feeds whose frames mean nothing alone: they say what has changed of something that was said before.
 
 use serde_json::{Value, json};
-use standpipe_tests::{
-    FakeUpstream, Server, Socket,
-    fake_upstream::{Cut, Speed},
-    feeds::Capture,
-};
+use standpipe_tests::{Socket, fake_upstream::Cut};
 
-use crate::{reconnect_by, until_followed, until_source};
+use crate::{on_cue, reconnect_by, until_source};
 
 async fn next_data(client: &mut Socket) -> Value {
     client.until("event").await["data"].clone()
@@ -24,22 +20,11 @@ async fn updates_come_merged_and_not_before_the_first_full_state_of_each_connect
         r#"{"s":"A","type":"snapshot","data":{"bid":"4","ask":"5"}}"#,
         r#"{"s":"A","type":"delta","data":{"ask":null}}"#,
     ];
-    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
-    let config = format!(
-        r#"
-        [[source]]
-        name = "tickers"
-        kind = "websocket"
-        url = "{}"
+    let rest = r#"
         merge = true
-        map = '{{topic: "t", key: .s, full: (.type == "snapshot"), data}}'
-        "#,
-        upstream.url()
-    );
-    let server = Server::start(&config).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=t").await;
-    client.until("subscribed").await;
-    until_followed(&upstream).await;
+        map = '{topic: "t", key: .s, full: (.type == "snapshot"), data}'
+    "#;
+    let (upstream, server, mut client) = on_cue("tickers", frames, rest, "t").await;
     upstream.air(3);
     assert_eq!(next_data(&mut client).await, json!({"bid": "1", "ask": 0.1}));
     assert_eq!(next_data(&mut client).await, json!({"bid": "2", "ask": 0.1}));
@@ -67,24 +52,13 @@ async fn what_a_connection_has_announced_is_known_to_its_later_frames_and_to_no_
         "[17,[3]]",
         "[18,[4]]",
     ];
-    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
-    let config = format!(
-        r#"
-        [[source]]
-        name = "channels"
-        kind = "websocket"
-        url = "{}"
+    let rest = r#"
         map = '''
-          if type == "object" then select(.event == "subscribed") | {{state: ($state + {{"\(.chanId)": .symbol}})}}
-          else $state["\(.[0])"] as $symbol | {{topic: "t.\($symbol | token)", data: .[1]}} end
+          if type == "object" then select(.event == "subscribed") | {state: ($state + {"\(.chanId)": .symbol})}
+          else $state["\(.[0])"] as $symbol | {topic: "t.\($symbol | token)", data: .[1]} end
         '''
-        "#,
-        upstream.url()
-    );
-    let server = Server::start(&config).await;
-    let mut client = Socket::open(server.addr(), "/ws?topics=t.*").await;
-    client.until("subscribed").await;
-    until_followed(&upstream).await;
+    "#;
+    let (upstream, server, mut client) = on_cue("channels", frames, rest, "t.*").await;
     upstream.air(4);
     for (topic, data) in [("t.tETHUSD", json!([1.1])), ("t.tBTCUSD", json!([2]))] {
         let event = client.until("event").await;

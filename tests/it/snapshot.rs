@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
+    fs,
     path::{Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use standpipe_tests::{
-    PATIENCE, Peer, Server, Socket, eventually, feed,
+    PATIENCE, Peer, Server, Socket, eventually, feed, feeds,
     foreign::{self, Collected, Ending, Language},
     http::Request,
     language,
@@ -37,7 +35,7 @@ map = '''
 "#;
 
 /// All of the recording in eight seconds.
-const EDITS_PER_SECOND: u32 = 5_000;
+const EDITS_PER_SECOND: u64 = 5_000;
 const MANY_KEYS: &str = "1000000";
 
 async fn wikipedia(file: &Path, speed: &str, snapshot: &str) -> Server {
@@ -49,14 +47,7 @@ async fn wikipedia(file: &Path, speed: &str, snapshot: &str) -> Server {
 fn at_a_pace(recording: &Path) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("edits.jsonl");
-    let mut paced = BufWriter::new(File::create(&path).expect("a temporary file"));
-    let edits = BufReader::new(GzDecoder::new(File::open(recording).expect("a recording"))).lines();
-    for (edit, i) in edits.zip(0_u32..) {
-        let ts = f64::from(i) / f64::from(EDITS_PER_SECOND);
-        let line = json!({"t": "recv", "conn": "edits", "ts": ts, "data": edit.expect("gzip of lines of text")});
-        writeln!(paced, "{line}").expect("a temporary file");
-    }
-    paced.flush().expect("a temporary file");
+    fs::write(&path, feeds::paced(recording, EDITS_PER_SECOND)).expect("a temporary file");
     (folder, path)
 }
 

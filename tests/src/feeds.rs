@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use flate2::read::GzDecoder;
-use serde_json::Value;
+use flate2::read::MultiGzDecoder;
+use serde_json::{Value, json};
 
 use crate::paths;
 
@@ -64,14 +64,46 @@ pub fn file(name: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
+/// The lines of a recording.
+///
+/// # Panics
+/// If the file is not one.
+pub fn lines(path: &Path) -> impl Iterator<Item = String> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
+    BufReader::new(MultiGzDecoder::new(file)).lines().map(|line| line.expect("gzip of lines of text"))
+}
+
+/// The lines of a recording that holds a JSON value in each.
+///
+/// # Panics
+/// If it does not.
+pub fn values(path: &Path) -> Vec<Value> {
+    lines(path).map(|line| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// Values that were recorded without their times, as a recording of one connection over which so many came a second.
+///
+/// # Panics
+/// If the file is not a recording.
+pub fn paced(path: &Path, per_second: u64) -> String {
+    const BEGUN: u64 = 1_757_894_400;
+    let row = |(line, i): (String, u64)| {
+        let micros = i * 1_000_000 / per_second;
+        let row = json!({"t": "recv", "conn": "feed", "data": line}).to_string();
+        let row = row.strip_suffix('}').expect("an object");
+        // Written by hand: a float of this size would round.
+        format!("{row},\"ts\":{}.{:06}}}\n", BEGUN + micros / 1_000_000, micros % 1_000_000)
+    };
+    lines(path).zip(0..).map(row).collect()
+}
+
 impl Capture {
     /// Reads a recording.
     ///
     /// # Panics
     /// If the file is not one, or has binary frames, which no recording in use has.
     pub fn read(path: &Path) -> Self {
-        let file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
-        Self::from_lines(BufReader::new(GzDecoder::new(file)).lines().map(|line| line.expect("gzip of lines of text")))
+        Self::from_lines(lines(path))
     }
 
     /// An upstream that waits for nothing and sends these frames, one every millisecond.

@@ -1,16 +1,10 @@
 //! Hundreds of clients, each following a few authors of a recorded stream of posts.
 
-use std::{
-    fmt::Write as _,
-    fs::{self, File},
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::fs;
 
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use standpipe_tests::{
-    Server, feed,
+    Server, feed, feeds,
     foreign::{self, Language},
     language,
     load::{Client, Load, Seen},
@@ -30,21 +24,6 @@ kind = "replay"
 file = "FILE"
 map = '{topic: "social.post", key: .user, id: .id, data: .}'
 "#;
-
-/// The posts with a time for each, which they were recorded without: so many a second.
-fn paced(recording: &Path) -> String {
-    let file = File::open(recording).expect("a recording");
-    let mut tape = String::new();
-    for (line, i) in BufReader::new(GzDecoder::new(file)).lines().zip(0_u64..) {
-        let micros = i * 1_000_000 / POSTS_PER_SECOND;
-        let row = json!({"t": "recv", "conn": "posts", "data": line.expect("gzip of lines of text")});
-        let row = row.to_string();
-        let row = row.strip_suffix('}').expect("an object");
-        writeln!(tape, "{row},\"ts\":{}.{:06}}}", 1_757_894_400 + micros / 1_000_000, micros % 1_000_000)
-            .expect("a text can be written to");
-    }
-    tape
-}
 
 /// The four ways in which a client can say whom it follows.
 fn follow(i: usize, authors: &[&str]) -> (String, Vec<String>) {
@@ -76,7 +55,7 @@ async fn each_of_six_hundred_followers_gets_the_posts_of_its_authors_and_no_othe
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tape = folder.path().join("posts.jsonl");
-    fs::write(&tape, paced(&recording)).expect("a temporary file can be written");
+    fs::write(&tape, feeds::paced(&recording, POSTS_PER_SECOND)).expect("a temporary file can be written");
     let config = CONFIG.replace("FILE", tape.to_str().expect("a path of text"));
     let server = Server::start(&format!("{HEARTBEAT}{config}")).await;
 

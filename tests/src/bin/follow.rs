@@ -9,13 +9,11 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Write},
     process::ExitCode,
     time::Duration,
 };
 
-use flate2::read::GzDecoder;
 use serde_json::Value;
 use standpipe_tests::{
     Dice, FakeUpstream, Server, Usage,
@@ -74,9 +72,7 @@ struct Scene {
 
 impl Scene {
     fn read() -> Option<Self> {
-        let file = File::open(feeds::find("crypto_tweets_2025")?).expect("a recording");
-        let lines = BufReader::new(GzDecoder::new(file)).lines();
-        let posts: Vec<_> = lines.map(|line| line.expect("gzip of lines of text")).collect();
+        let posts: Vec<_> = feeds::lines(&feeds::find("crypto_tweets_2025")?).collect();
         let mut counts = HashMap::<String, usize>::new();
         for post in &posts {
             let post: Value = serde_json::from_str(post).expect("a post");
