@@ -120,6 +120,7 @@ fn origin(kind: &Kind) -> String {
         Kind::Exec(exec) => format!("the program {}", exec.program.display()),
         Kind::Replay(replay) => format!("replay of {}", replay.file.display()),
         Kind::Push(_) => "POST /publish".to_owned(),
+        Kind::Own(own) => format!("a {} of this program's own", own.word),
     }
 }
 

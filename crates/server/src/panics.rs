@@ -8,7 +8,7 @@ use std::{
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// From here on, panics are counted, and logged with their place. Once in a process.
-pub fn count_panics() {
+pub(crate) fn count_panics() {
     panic::set_hook(Box::new(|info| {
         PANICS.fetch_add(1, Relaxed);
         let place = info.location().map(ToString::to_string).unwrap_or_default();

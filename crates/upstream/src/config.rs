@@ -7,7 +7,7 @@
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    Decoding, Endpoint, Headers, Mapping, Network, Numbering, UrlTemplate,
+    Decoding, Endpoint, Headers, Mapping, Network, Numbering, Source, UrlTemplate,
     template::{Params, fill_json},
 };
 
@@ -65,6 +65,8 @@ pub enum Kind {
     Replay(ReplayConfig),
     /// Others bring them, through [`crate::Push`].
     Push(PushConfig),
+    /// A [`Source`] of the program's own.
+    Own(OwnConfig),
 }
 
 impl Kind {
@@ -77,6 +79,7 @@ impl Kind {
             Self::Exec(_) => "exec",
             Self::Replay(_) => "replay",
             Self::Push(_) => "push",
+            Self::Own(own) => own.word,
         }
     }
 
@@ -85,7 +88,7 @@ impl Kind {
         match self {
             Self::WebSocket(config) => Some(&config.network),
             Self::Sse(SseConfig { http, .. }) | Self::HttpPoll(HttpPollConfig { http, .. }) => Some(&http.network),
-            Self::Exec(_) | Self::Replay(_) | Self::Push(_) => None,
+            Self::Exec(_) | Self::Replay(_) | Self::Push(_) | Self::Own(_) => None,
         }
     }
 
@@ -98,7 +101,7 @@ impl Kind {
                 config.send.iter_mut().for_each(|frame| *frame = fill_json(frame, params));
             }
             Self::Sse(SseConfig { http, .. }) | Self::HttpPoll(HttpPollConfig { http, .. }) => http.url = url,
-            Self::Exec(_) | Self::Replay(_) | Self::Push(_) => return None,
+            Self::Exec(_) | Self::Replay(_) | Self::Push(_) | Self::Own(_) => return None,
         }
         Some(kind)
     }
@@ -256,6 +259,31 @@ pub struct PushConfig {
     pub max_input: usize,
     /// How long a publisher waits for its answer before it is told that the source is over capacity.
     pub patience: Duration,
+}
+
+/// A kind that this crate does not know.
+#[derive(Clone)]
+pub struct OwnConfig {
+    /// The word for it in configuration, status and metrics.
+    pub word: &'static str,
+    /// Makes the source, once for each time that it is configured.
+    pub make: Make,
+    /// What makes a value of a frame.
+    pub decode: Decoding,
+    /// The greatest frame in bytes, as given and after each step of `decode`.
+    pub max_frame: usize,
+}
+
+/// What makes a source.
+pub type Make = Arc<dyn Fn() -> Box<dyn Source> + Send + Sync>;
+
+impl fmt::Debug for OwnConfig {
+    // How it is made is its own business, and may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { word, make: _, decode, max_frame } = self;
+        let mut shown = f.debug_struct("OwnConfig");
+        shown.field("word", word).field("decode", decode).field("max_frame", max_frame).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for WebSocketConfig {

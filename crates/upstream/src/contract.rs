@@ -1,7 +1,11 @@
 //! What every kind of source upholds, told once and tested for each.
 //!
 //! A kind takes part with a [`Rig`]: a configured source and its far end. The suite starts it as a server does, through
-//! [`Upstream::start`], and sees only what a server sees: the queue, the changes, the statuses.
+//! [`Upstream::start`], and sees only what a server sees: the queue, the changes, the statuses. For a kind of one's own it is
+//! there with the feature `contract`; it needs a tokio runtime of several threads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![cfg_attr(not(test), allow(dead_code, reason = "the kinds of this crate need more of it"))]
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,7 +22,7 @@ use crate::{ErrorKind, Kind, Mapping, Numbering, SourceConfig, SourceStatus, Ups
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A source of one kind, and the end from which its frames come.
-pub(crate) trait Rig: Sized {
+pub trait Rig: Sized {
     /// A source that will give `frames`, in this order, and then nothing more.
     fn new(frames: Vec<String>) -> impl Future<Output = (Self, Kind)> + Send;
 
@@ -124,7 +128,10 @@ impl Running {
 }
 
 /// The whole suite, for one kind.
-pub(crate) async fn upheld_by<R: Rig>() {
+///
+/// # Panics
+/// If the kind does not uphold it.
+pub async fn upheld_by<R: Rig>() {
     every_frame_becomes_an_event_once_and_in_order::<R>().await;
     a_full_queue_makes_it_wait_and_loses_nothing::<R>().await;
     bad_frames_are_counted_and_cost_nothing_else::<R>().await;

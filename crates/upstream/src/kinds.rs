@@ -28,6 +28,7 @@ pub(crate) fn source(kind: Kind) -> (Box<dyn Source>, Reading) {
         Kind::Exec(exec) => Box::new(Exec::new(exec)),
         Kind::Replay(replay) => Box::new(Replay::new(replay)),
         Kind::Push(_) => Box::new(Inbox),
+        Kind::Own(own) => (own.make)(),
     };
     (source, reading)
 }

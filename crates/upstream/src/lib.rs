@@ -12,8 +12,8 @@
 
 mod carried;
 mod config;
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod decode;
 mod dedupe;
 mod demand;
@@ -51,8 +51,8 @@ mod value;
 mod websocket;
 
 pub use config::{
-    DemandConfig, ExecConfig, Factor, HttpConfig, HttpPollConfig, Kind, PushConfig, ReplayConfig, SourceConfig, Speed,
-    SseConfig, Then, WebSocketConfig,
+    DemandConfig, ExecConfig, Factor, HttpConfig, HttpPollConfig, Kind, Make, OwnConfig, PushConfig, ReplayConfig,
+    SourceConfig, Speed, SseConfig, Then, WebSocketConfig,
 };
 pub use decode::{Decode, Decoding, DecodingError};
 pub use demand::{Demand, MAX_VALUE_BYTES, Share};
@@ -64,6 +64,7 @@ pub use network::Network;
 pub use numbers::Numbering;
 pub use push::{Published, Push, Topics};
 pub use reach::{Allowed, OutOfReach, Reach};
+pub use source::{End, Feed, Source};
 pub use status::{DemandStatus, InstanceStatus, LastError, SourceStatus};
 pub use tape::{Taken, Tape};
 pub use template::{Params, UrlTemplate};

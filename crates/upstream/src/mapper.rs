@@ -97,6 +97,7 @@ impl Reading {
             Kind::Exec(exec) => Self::of(&exec.decode, exec.max_frame),
             Kind::Replay(replay) => Self::of(&replay.decode, replay.max_frame),
             Kind::Push(push) => Self::of(&Decoding::json(), push.max_input),
+            Kind::Own(own) => Self::of(&own.decode, own.max_frame),
         }
     }
 }

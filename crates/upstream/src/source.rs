@@ -1,9 +1,10 @@
-//! One running instance of a kind of source, and the narrow door through which it reports.
+//! One running source, and the narrow door through which it reports.
 //!
 //! This file decides what a kind has to do, and nothing else: connect and read, over and over when told to. Mapping,
-//! duplicates, freshness, backoff and counting are the same for all kinds and happen behind the [`Feed`].
+//! duplicates, freshness, backoff and counting are the same for all kinds and happen behind the [`Feed`]. What every kind
+//! upholds besides is in `contract`, as a suite of tests.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -17,19 +18,23 @@ use crate::{
     status::{Status, count, unix_ms},
 };
 
-/// A kind of source, set up for one configured source.
-pub(crate) trait Source: Send + 'static {
+/// A source that is configured.
+pub trait Source: Send + 'static {
     /// Makes one attempt: connects, tells `feed` that it is connected, gives it each frame in order of arrival.
     ///
     /// Returns when the connection ends, with the fault that ended it; when there is nothing more to come; or soon
     /// after `stop`, which it looks at wherever it waits. It may also be dropped at any wait. Either way it can be run
-    /// again, and is then a new attempt.
+    /// again, and is then a new attempt: after a fault, once a pause is over, which grows from attempt to attempt until
+    /// one has given data.
+    ///
+    /// # Errors
+    /// What ended the attempt. It is told in `/sources` and in logs, so it holds no secrets.
     fn run<'a>(&'a mut self, feed: &'a Feed, stop: &'a CancellationToken) -> BoxFuture<'a, Result<End, Error>>;
 }
 
 /// How an attempt ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// It was told to stop.
     Stopped,
     /// There is nothing more to come.
@@ -59,16 +64,22 @@ impl Door {
     }
 }
 
-/// Where one attempt of a source reports.
+/// Where one attempt of a source reports. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Feed {
+pub struct Feed {
     attempt: Attempt,
     door: Door,
 }
 
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("source", self.name()).field("attempt", &self.attempt.0).finish_non_exhaustive()
+    }
+}
+
 impl Feed {
     /// The name of the source.
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &Arc<str> {
         self.door.status.name()
     }
 
@@ -78,35 +89,45 @@ impl Feed {
     }
 
     /// There is a connection, over which frames can come.
-    pub(crate) fn connected(&self) {
+    pub fn connected(&self) {
         self.door.pulse.connect(self.attempt, tokio::time::Instant::now().into_std());
     }
 
-    /// It has all it needs to deliver, and there is nobody whose first data would have to be waited for.
-    pub(crate) fn ready(&self) {
+    /// It has all it needs to deliver, and there is nobody whose first data would have to be waited for: it is live.
+    pub fn ready(&self) {
         self.connected();
         self.door.pulse.beat(self.attempt, tokio::time::Instant::now().into_std());
     }
 
     /// It was asked, and has nothing new: what it gave is as fresh as if it came now.
-    pub(crate) fn nothing_new(&self) {
+    pub fn nothing_new(&self) {
         if self.door.status.has_data() {
             self.door.pulse.beat(self.attempt, tokio::time::Instant::now().into_std());
         }
     }
 
-    /// A frame that has just come. Waits for room before the mapping.
-    pub(crate) async fn frame(&self, bytes: Bytes) -> Result<(), Error> {
+    /// A frame that has just come. Waits for room before the mapping: a source that waits here is not read, so that what it
+    /// reads from can slow down. Cancel safe in that a frame was given or was not.
+    ///
+    /// # Errors
+    /// Nobody takes frames any more. To be returned from [`Source::run`].
+    pub async fn frame(&self, bytes: Bytes) -> Result<(), Error> {
         self.frame_named(bytes, None).await
     }
 
-    /// A frame that has just come, of a type that the feed has a name for. Waits for room before the mapping.
-    pub(crate) async fn frame_named(&self, bytes: Bytes, event: Option<Box<str>>) -> Result<(), Error> {
+    /// The same, of a frame of a type that the feed has a name for: `$event` in mappings.
+    ///
+    /// # Errors
+    /// As of [`frame`](Self::frame).
+    pub async fn frame_named(&self, bytes: Bytes, event: Option<Box<str>>) -> Result<(), Error> {
         self.frame_of(bytes, event, i64::try_from(unix_ms()).unwrap_or(i64::MAX)).await
     }
 
     /// The same, of one that came at `received`, in ms since 1970.
-    pub(crate) async fn frame_of(&self, bytes: Bytes, event: Option<Box<str>>, received: i64) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// As of [`frame`](Self::frame).
+    pub async fn frame_of(&self, bytes: Bytes, event: Option<Box<str>>, received: i64) -> Result<(), Error> {
         self.door.status.received(bytes.len());
         let kib = u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX).min(MAX_WAITING_KIB);
         let room = Arc::clone(&self.door.room).acquire_many_owned(kib).await.map_err(|_| ended())?;
@@ -114,8 +135,8 @@ impl Feed {
         self.door.jobs.send(job).await.map_err(|_| ended())
     }
 
-    /// What was received could not even become a frame.
-    pub(crate) fn lost(&self, error: &Error) {
+    /// What was received could not even become a frame: it is counted, and the source goes on.
+    pub fn lost(&self, error: &Error) {
         self.door.status.lose(error);
     }
 

@@ -1,12 +1,18 @@
-//! The environment as configuration sees it: variables by name, and texts with `${NAME}` in them.
+//! What a configuration finds around it: variables by name, which stand in texts as `${NAME}`, and the kinds of source that
+//! the program has besides the server's.
 //!
 //! What a variable holds may be a secret: nothing here, and nothing that uses it, prints a value.
 
 use std::collections::BTreeMap;
 
-/// The variables of a process. Those that are not UTF-8 are left out.
+use crate::kinds::Kinds;
+
+/// The variables of a process, without those that are not UTF-8, and the program's own kinds of source.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    kinds: Kinds,
+}
 
 /// Why a text with `${NAME}` in it cannot be completed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,14 +31,25 @@ impl Environment {
             .collect()
     }
 
+    /// The same, for a program that has these kinds of source.
+    #[must_use]
+    pub fn with_kinds(self, kinds: Kinds) -> Self {
+        Self { kinds, ..self }
+    }
+
+    /// The program's own kinds of source.
+    pub(super) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
     /// The variable of that name. An empty one counts as unset, because platforms set them so.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The variables whose names start with `prefix`, by name.
     pub(super) fn starting_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.variables
             .iter()
             .filter(move |(name, _)| name.starts_with(prefix))
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -69,13 +86,14 @@ fn is_name(name: &str) -> bool {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, kinds: Kinds::default() }
     }
 }
 
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

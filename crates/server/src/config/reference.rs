@@ -24,6 +24,9 @@ pub fn markdown() -> String {
     for (kind, keys) in source::KEYS {
         let (name, about) = match *kind {
             source::EVERY => ("[[source]]".to_owned(), "One source of events; as many as wanted.".to_owned()),
+            source::own::OWN => {
+                ("kind = \"…\"".to_owned(), "What a source of a program's own kind has besides.".to_owned())
+            }
             kind => (format!("kind = \"{kind}\""), format!("What a `{kind}` source has besides.")),
         };
         table(&mut out, &name, &about, &keys());

@@ -3,6 +3,7 @@
 mod demand;
 mod group;
 mod kinds;
+pub(super) mod own;
 mod settings;
 
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -10,10 +11,13 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 use ::config::{Value, ValueKind};
 use standpipe_upstream::{Kind, Mapping, Numbering, SourceConfig};
 
-use self::kinds::{ExecKeys, HttpPollKeys, PushKeys, ReplayKeys, SseKeys, WebSocketKeys};
+use self::{
+    kinds::{ExecKeys, HttpPollKeys, PushKeys, ReplayKeys, SseKeys, WebSocketKeys},
+    own::{AnyKind, OwnKeys},
+};
 use super::{
     keys::{Found, Key, Reader, Table, names, section, suggestion},
-    values::{self, Choice as _, choice},
+    values::{self, choice},
 };
 
 /// Longer names would make metrics and logs unreadable.
@@ -45,7 +49,7 @@ choice! {
 section! {
     CommonKeys {
         name: String, "Its name: letters, digits, `-` and `_`, and unique. Part of every event (of a `group`, its name is), and `$source` in mappings.";
-        kind: SourceKind, "Where its frames come from.";
+        kind: AnyKind, "Where its frames come from.";
         group: Option<String>, "Sources of one group are connections to one feed, such as a primary and a backup: what one has brought, by its `id`, another does not bring again, and clients know them by this name.";
         map: Option<Mapping>, "A jq program that makes events of each frame: every output is an event `{topic, key?, id?, ts?, n?, data}`. Without it, frames are such events already.";
         stale_after: Option<Duration>, "Without an event for so long, the source is called stale. Without it, never.";
@@ -77,6 +81,7 @@ pub(super) const KEYS: &[Keys] = &[
     ("exec", ExecKeys::keys),
     ("replay", ReplayKeys::keys),
     ("push", PushKeys::keys),
+    (own::OWN, OwnKeys::keys),
 ];
 
 /// All keys that any source can have.
@@ -146,31 +151,38 @@ pub(super) fn read(sources: Option<&Value>, reader: &mut Reader<'_>) -> Vec<Sour
 
 fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<SourceConfig> {
     let word = table.get("kind").and_then(|value| Found { path: String::new(), value }.text());
-    let known = SourceKind::WORDS.iter().find(|(known, _)| Some(*known) == word).map(|(_, kind)| *kind);
+    let known = word.and_then(|word| AnyKind::of(word, reader.environment.kinds()));
     refuse_foreign(path, table, known, reader);
     // All keys are read before one may end this: what is wrong in some does not hide what is wrong in others.
     let common = CommonKeys::read(path, table, reader);
     let kind = common.as_ref().map(|common| common.kind).or(known);
     let wanted = common.as_ref().and_then(|common| demand::wanted(path, table, common, reader));
     if let Some(wanted) = &wanted
-        && matches!(kind?, SourceKind::Exec | SourceKind::Replay | SourceKind::Push)
+        && !kind?.is_asked()
     {
         wanted.refuse(reader);
     }
     let alone = |kind| (kind, None);
     let kind = match kind? {
-        SourceKind::WebSocket => {
+        AnyKind::Own(word) => {
+            OwnKeys::read(path, table, reader).and_then(|keys| own::own(word, keys, path, reader)).map(alone)
+        }
+        AnyKind::Known(SourceKind::WebSocket) => {
             WebSocketKeys::read(path, table, reader).and_then(|keys| kinds::websocket(keys, wanted, path, reader))
         }
-        SourceKind::Sse => SseKeys::read(path, table, reader).and_then(|keys| kinds::sse(keys, wanted, path, reader)),
-        SourceKind::HttpPoll => {
+        AnyKind::Known(SourceKind::Sse) => {
+            SseKeys::read(path, table, reader).and_then(|keys| kinds::sse(keys, wanted, path, reader))
+        }
+        AnyKind::Known(SourceKind::HttpPoll) => {
             HttpPollKeys::read(path, table, reader).and_then(|keys| kinds::http_poll(keys, wanted, path, reader))
         }
-        SourceKind::Exec => {
+        AnyKind::Known(SourceKind::Exec) => {
             ExecKeys::read(path, table, reader).and_then(|keys| kinds::exec(keys, path, reader)).map(alone)
         }
-        SourceKind::Replay => ReplayKeys::read(path, table, reader).map(kinds::replay).map(alone),
-        SourceKind::Push => PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)).map(alone),
+        AnyKind::Known(SourceKind::Replay) => ReplayKeys::read(path, table, reader).map(kinds::replay).map(alone),
+        AnyKind::Known(SourceKind::Push) => {
+            PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)).map(alone)
+        }
     };
     let CommonKeys { name, group, map, stale_after, dedupe, merge, max_keys, numbers, .. } = common?;
     if !is_name(&name) {
@@ -189,10 +201,10 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
 }
 
 /// Reports keys that no source has, and keys that only sources of another kind have.
-fn refuse_foreign(path: &str, table: &Table, kind: Option<SourceKind>, reader: &mut Reader<'_>) {
+fn refuse_foreign(path: &str, table: &Table, kind: Option<AnyKind>, reader: &mut Reader<'_>) {
     let Some(kind) = kind else { return reader.refuse_unknown(path, table, &names(&all_keys())) };
-    let word = SourceKind::WORDS.iter().find(|(_, known)| *known == kind).map_or(EVERY, |(word, _)| word);
-    let own = KEYS.iter().find(|(of, _)| *of == word).map_or_else(Vec::new, |(_, keys)| keys());
+    let word = kind.word();
+    let own = KEYS.iter().find(|(of, _)| *of == kind.table()).map_or_else(Vec::new, |(_, keys)| keys());
     let mut known = names(&CommonKeys::keys());
     known.extend(names(&own));
     let found: BTreeSet<&String> = table.keys().collect();

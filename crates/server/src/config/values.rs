@@ -128,12 +128,17 @@ impl<C: Choice> Setting for C {
             let available = format!("available are {}", words().join(", "));
             return reader.refuse(found, format!("`{text}` is not available in this version"), available);
         }
-        let right = match did_you_mean(text, words()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("it is one of {}", words().join(", ")),
-        };
-        reader.refuse(found, format!("found {}", show(found.value)), right)
+        wrong_word(found, &words(), reader)
     }
+}
+
+/// Reports a text that is none of these words.
+pub(super) fn wrong_word<T>(found: &Found<'_>, words: &[&str], reader: &mut Reader<'_>) -> Option<T> {
+    let right = match did_you_mean(found.text().unwrap_or_default(), words.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("it is one of {}", words.join(", ")),
+    };
+    reader.refuse(found, format!("found {}", show(found.value)), right)
 }
 
 /// Makes an enum a setting: its words, and those that are known to come.

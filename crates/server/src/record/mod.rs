@@ -188,7 +188,7 @@ fn address(config: &SourceConfig) -> Option<String> {
         Kind::WebSocket(websocket) => Some(websocket.url.to_string()),
         Kind::Sse(sse) => Some(sse.http.url.to_string()),
         Kind::HttpPoll(poll) => Some(poll.http.url.to_string()),
-        Kind::Exec(_) | Kind::Replay(_) | Kind::Push(_) => None,
+        Kind::Exec(_) | Kind::Replay(_) | Kind::Push(_) | Kind::Own(_) => None,
     }
 }
 
