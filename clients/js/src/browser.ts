@@ -1,0 +1,44 @@
+// A wire over the WebSocket of a browser, or over any other with that interface. The token is a subprotocol, because such
+// a WebSocket can send no header; why a handshake failed is not told to it.
+
+import { ConnectionError } from "./errors.js";
+import type { WebSocketConstructor } from "./types.js";
+import { type Open, SUBPROTOCOL } from "./wire.js";
+
+/** What the name of a subprotocol may hold (RFC 6455 §4.1, RFC 9110 §5.6.2). */
+const NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
+
+/** Opens wires by `constructor`; by the platform's if there is none. */
+export function over(constructor: WebSocketConstructor = globalThis.WebSocket): Open {
+  return (url, token, listener) => {
+    if (token && !NAME.test(token)) {
+      const why = "the token holds a character that a subprotocol may not hold, and a browser can send it nowhere else";
+      throw new ConnectionError("token", why, { verdict: "never" });
+    }
+    const socket = new constructor(url, token ? [SUBPROTOCOL, `standpipe.auth.${token}`] : [SUBPROTOCOL]);
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      listener.open();
+    };
+    socket.onmessage = ({ data }) => listener.message(data);
+    // It says nothing but that `close` follows.
+    socket.onerror = () => {};
+    socket.onclose = ({ code, reason }) => {
+      const why = opened ? undefined : new ConnectionError("unreachable", `cannot connect to ${new URL(url).host}`);
+      // 1005 and 1006 stand for a close without a code and for none (RFC 6455 §7.4.1).
+      listener.end(code === 1005 || code === 1006 ? null : code, reason, why);
+    };
+    return {
+      send: (text) => socket.send(text),
+      close: () => socket.close(1000),
+      drop() {
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.close();
+      },
+      get backlog() {
+        return socket.bufferedAmount;
+      },
+    };
+  };
+}

@@ -1,0 +1,178 @@
+// What an application selected by commands, and what of it has to be said again on the next connection.
+//
+// This file knows which subscriptions there are and how far each has come. It leaves to resume.ts where the main cursor
+// stands. A subscription replaces an older one of the same pattern and params when the server has taken it, not before:
+// if it is refused, or the connection is lost first, the older one lives on.
+
+import type { Subscription } from "./types.js";
+
+/** A `subscribe` as it is said. */
+export interface Subscribe extends Subscription {
+  op: "subscribe";
+  id: string;
+}
+
+/**
+ * Where the delivery of a subscription goes on: at the head, wherever the main cursor stands, or at a place of its own,
+ * which is a cursor's text and so neither of the two words.
+ *
+ *     subscribe without `after`:  HEAD ──taken, its snapshot was shown──▶ MAIN ──reconnect──▶ the main cursor
+ *                 with `after`: a place ──started the main line, or bracket closed──▶ MAIN
+ *
+ * Who is cut within a first snapshot begins at the head again, because what can be resumed brings none; who is cut
+ * inside a bracket subscribes with the old place again.
+ */
+type From = string;
+const HEAD: From = "head";
+const MAIN: From = "main";
+
+interface Entry {
+  pattern: string;
+  /** Pattern and params: what the server takes for one subscription. */
+  name: string;
+  /** What a command says besides its patterns: patterns with equal terms share one. */
+  terms: Subscription;
+  shared: string;
+  from: From;
+  /** The command for it on this connection, until nothing more is to come of it. */
+  command: string | undefined;
+  taken: boolean;
+}
+
+const nameOf = (pattern: string, params: Record<string, unknown> = {}): string =>
+  JSON.stringify([pattern, Object.entries(params).sort()]);
+
+const placeOf = (entry: Entry): string | undefined =>
+  entry.from === HEAD || entry.from === MAIN ? undefined : entry.from;
+
+const joinMain = (entry: Entry): void => {
+  entry.from = MAIN;
+  entry.command = undefined;
+};
+
+/** All subscriptions made by commands, in the order of the commands. */
+export class Wanted {
+  #entries: Entry[] = [];
+  #ids = 0;
+  /** Whether the first snapshot of any of them may be on its way. */
+  #shows = false;
+
+  /** Whether any of them lets the server replace queued events. */
+  conflates(): boolean {
+    return this.#entries.some((entry) => entry.terms.conflate);
+  }
+
+  /** Whether any of them is to be shown the state again behind a gap. */
+  asksForSnapshot(): boolean {
+    return this.#entries.some((entry) => entry.terms.snapshot);
+  }
+
+  /** Adds what `subscription` asks for. The command for it. */
+  add({ topics, filter, params, after, snapshot, conflate }: Subscription): Subscribe {
+    const id = this.nextId();
+    const terms = { topics: [], filter, params, snapshot: snapshot || undefined, conflate: conflate || undefined };
+    const shared = JSON.stringify([nameOf("", params), filter, !!snapshot, !!conflate]);
+    for (const pattern of topics) {
+      const name = nameOf(pattern, params);
+      this.#entries.push({ pattern, name, terms, shared, from: after ?? HEAD, command: id, taken: false });
+    }
+    return { op: "subscribe", id, ...terms, topics, after };
+  }
+
+  /** Removes what an `unsubscribe` names. */
+  remove(topics: string[], params?: Record<string, string>): void {
+    const names = new Set(topics.map((pattern) => nameOf(pattern, params)));
+    this.#entries = this.#entries.filter((entry) => !names.has(entry.name));
+  }
+
+  /** Where the command `id` asked to begin, if it did. */
+  placeOf(id: string): string | undefined {
+    const entry = this.#of(id)[0];
+    return entry && placeOf(entry);
+  }
+
+  /** The server took the command `id`, which started the main line or joined it. */
+  taken(id: string, starts: boolean): void {
+    for (const entry of this.#of(id)) {
+      entry.taken = true;
+      const shows = entry.terms.snapshot && entry.from === HEAD;
+      if (shows) this.#shows = true;
+      else if (starts || entry.from === HEAD) joinMain(entry);
+    }
+    // What a newer one, which the server took, has replaced.
+    this.#entries = this.#entries.filter(
+      (entry, i) => !this.#entries.some((newer, j) => j > i && newer.taken && newer.name === entry.name),
+    );
+  }
+
+  /** The snapshot that answers the command `id` is complete. Whether it was awaited. */
+  shown(id: string): boolean {
+    const shown = this.#of(id).filter(isShown);
+    shown.forEach(joinMain);
+    return shown.length > 0;
+  }
+
+  /** An event of the main line came: no snapshot is on its way any more. */
+  allShown(): void {
+    if (this.#shows) this.#entries.filter(isShown).forEach(joinMain);
+    this.#shows = false;
+  }
+
+  /** The bracket of the command `id` is closed. */
+  caughtUp(id: string): void {
+    this.#of(id).forEach(joinMain);
+  }
+
+  /** The server refused the command `id`. */
+  refused(id: string): void {
+    this.#entries = this.#entries.filter((entry) => entry.taken || entry.command !== id);
+  }
+
+  /**
+   * What to say on a new connection, in this order. `main` is where the main line was cut. `renamed` is told which
+   * command is now answered as which.
+   *
+   * The command that goes on there comes first and starts the main line. Every further one gets a bracket, so most
+   * applications, whose subscriptions have equal terms, need one command and no bracket.
+   */
+  again(main: string | undefined, renamed: (before: string, now: string) => void): Subscribe[] {
+    const all = this.#entries.map((entry, i) => {
+      entry.taken = false;
+      if (entry.from === MAIN) entry.from = main ?? HEAD;
+      // Invariant: one that replaces another is said behind it, in a command of its own.
+      return { entry, replaces: this.#entries.slice(0, i).some((older) => older.name === entry.name) };
+    });
+    const isFirst = ({ entry, replaces }: (typeof all)[number]): boolean =>
+      !replaces && main !== undefined && placeOf(entry) === main;
+    const commands: { command: Subscribe; shared: string }[] = [];
+    this.#entries = [];
+    for (const { entry, replaces } of [...all.filter(isFirst), ...all.filter((one) => !isFirst(one))]) {
+      const after = placeOf(entry);
+      const before = entry.command;
+      const fits = ({ command, shared }: (typeof commands)[number]): boolean =>
+        !replaces && command.after === after && shared === entry.shared;
+      const found = commands.find(fits)?.command;
+      found?.topics.push(entry.pattern);
+      const command = found ?? { op: "subscribe", id: this.nextId(), ...entry.terms, topics: [entry.pattern], after };
+      if (!found) commands.push({ command, shared: entry.shared });
+      entry.command = command.id;
+      if (before !== undefined) renamed(before, command.id);
+      this.#entries.push(entry);
+    }
+    return commands.map(({ command }) => command);
+  }
+
+  /** A name that no other command of this client has, on no connection. */
+  nextId(): string {
+    return String(++this.#ids);
+  }
+
+  #of(id: string): Entry[] {
+    return this.#entries.filter((entry) => entry.command === id);
+  }
+}
+
+/** Whether its first snapshot may be on its way. */
+function isShown(entry: Entry): boolean {
+  return entry.taken && !!entry.terms.snapshot && entry.from === HEAD;
+}
