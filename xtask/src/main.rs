@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod ci;
+mod clients;
 mod docs;
 mod flags;
 mod fuzz;

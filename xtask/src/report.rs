@@ -91,15 +91,18 @@ fn counts_in(lines: &[String]) -> Option<Counts> {
         .reduce(|a, b| Counts { passed: a.passed + b.passed, failed: a.failed + b.failed })
 }
 
-/// Reads one summary line, which has one of the two forms
-/// `Summary [   0.012s] 3/7 tests run: 2 passed (1 slow), 1 failed, 4 skipped` and
-/// `test result: ok. 27 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s`.
+/// Reads one summary line, which has one of the forms
+/// `Summary [   0.012s] 3/7 tests run: 2 passed (1 slow), 1 failed, 4 skipped`,
+/// `test result: ok. 27 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s` and
+/// `1 failed, 26 passed, 2 skipped in 3.21s`.
 fn summary(line: &str) -> Option<Counts> {
     let line = line.trim();
     let told = if line.starts_with("Summary [") {
         line.split_once(" run: ")?.1
+    } else if let Some(told) = line.strip_prefix("test result: ") {
+        told.split_once(". ")?.1
     } else {
-        line.strip_prefix("test result: ")?.split_once(". ")?.1
+        of_pytest(line)?
     };
     let mut counts = Counts::default();
     for part in told.split([',', ';', '(']) {
@@ -107,11 +110,19 @@ fn summary(line: &str) -> Option<Counts> {
         let Some(Ok(count)) = words.next().map(str::parse::<usize>) else { continue };
         match words.collect::<Vec<_>>().as_slice() {
             ["passed"] => counts.passed += count,
-            ["failed"] | ["timed", "out"] | ["exec", "failed"] => counts.failed += count,
+            ["failed" | "error" | "errors"] | ["timed", "out"] | ["exec", "failed"] => counts.failed += count,
             _ => {}
         }
     }
     Some(counts)
+}
+
+/// The counts in the last line of pytest. A line that only resembles it is not taken for one: every part is a count.
+fn of_pytest(line: &str) -> Option<&str> {
+    let (told, time) = line.rsplit_once(" in ")?;
+    let seconds = time.split_whitespace().next()?.strip_suffix('s')?;
+    let is_count = |part: &str| part.trim().split_once(' ').is_some_and(|(count, _)| count.parse::<usize>().is_ok());
+    (seconds.parse::<f64>().is_ok() && told.split(',').all(is_count)).then_some(told)
 }
 
 #[cfg(test)]
@@ -123,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn both_runners_are_understood() {
+    fn every_runner_is_understood() {
         for (line, passed, failed) in [
             ("     Summary [   0.012s] 27 tests run: 27 passed, 0 skipped", 27, 0),
             ("     Summary [   1.5s] 1 test run: 1 passed, 3 skipped", 1, 0),
@@ -134,11 +145,15 @@ mod tests {
             ),
             ("     Summary [   0.0s] 2 tests run: 0 passed, 2 exec failed, 0 skipped", 0, 2),
             ("test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s", 5, 0),
+            ("272 passed, 9 skipped in 27.31s", 272, 0),
+            ("2 failed, 90 passed, 1 error in 62.06s (0:01:02)", 90, 3),
             ("test result: FAILED. 4 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s", 4, 3),
         ] {
             assert_eq!(summary(line), Some(Counts { passed, failed }), "{line}");
         }
-        assert_eq!(summary("running 3 tests"), None);
+        for line in ["running 3 tests", "no tests ran in 0.01s", "3 events in 2 topics", "listening, 3 clients in 2s"] {
+            assert_eq!(summary(line), None, "{line}");
+        }
     }
 
     #[test]

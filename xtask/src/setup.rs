@@ -1,6 +1,6 @@
 //! What the end-to-end tests need besides Rust: a Python environment and Node packages, both under the target folder.
 //!
-//! Done once, and again only when the pinned versions change. A machine that has no Python or no Node can run all the
+//! Done once, and again only when the pinned versions change: our own Python client is installed as it stands in its folder. A machine that has no Python or no Node can run all the
 //! other tests; what is missing is told, and under CI it is a failure.
 
 use std::{
@@ -35,12 +35,15 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
 fn python(workspace: &Workspace) -> anyhow::Result<()> {
     let requirements = workspace.root.join("tests/clients/python/requirements.txt");
     let venv = workspace.target.join("venv");
-    once(&venv, &[&requirements], |venv| {
+    let client = workspace.root.join("clients/python");
+    once(&venv, &[&requirements, &client.join("pyproject.toml")], |venv| {
         let made = succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
         ensure!(made, "cannot make a virtual environment in {}", venv.display());
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        let installed = succeeds(Command::new(venv.join("bin/python")).args(pip).arg(&requirements))?;
-        ensure!(installed, "cannot install {}", requirements.display());
+        let own = format!("{}[dev]", client.display());
+        let installed =
+            succeeds(Command::new(venv.join("bin/python")).args(pip).arg(&requirements).args(["--editable", &own]))?;
+        ensure!(installed, "cannot install {} and {own}", requirements.display());
         Ok(())
     })
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
+    clients,
     process::{succeeds, watch},
     report::Report,
     setup,
@@ -38,7 +39,7 @@ pub(crate) fn add(
     }
     let mut runner = test::runner(workspace);
     runner.args(["--package", PACKAGE]).args(filter);
-    runner.env("STANDPIPE_BIN", workspace.target.join("debug/standpipe"));
+    runner.env("STANDPIPE_BIN", workspace.server());
     report.tests("end-to-end tests", &watch(skips.offer(&mut runner))?);
-    Ok(())
+    if filter.is_none() { clients::add(workspace, report) } else { Ok(()) }
 }

@@ -54,6 +54,11 @@ impl Workspace {
         imports_of(&output.stdout)
     }
 
+    /// The server that was built here.
+    pub(crate) fn server(&self) -> PathBuf {
+        self.target.join("debug/standpipe")
+    }
+
     /// The cargo that runs this program, in the root.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
