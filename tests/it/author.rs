@@ -101,11 +101,23 @@ const SECRET: &str = "hunter-of-feeds";
 
 /// The payloads of the first events that the source `feed` gives when it plays `tape` through `map`.
 async fn played(tape: &Path, map: &str, events: usize) -> Vec<Value> {
-    let server = Server::start(&format!(
-        "[[source]]\nname = \"feed\"\nkind = \"replay\"\nfile = \"{}\"\nspeed = \"max\"\nmap = '{map}'\n",
+    // A whole answer may be an event of megabytes: the client has room for all of them, however slowly it reads.
+    let config = format!(
+        r#"
+        [client]
+        max_queue_bytes = "64MiB"
+        max_unconfirmed_bytes = "64MiB"
+
+        [[source]]
+        name = "feed"
+        kind = "replay"
+        file = "{}"
+        speed = "max"
+        map = '{map}'
+        "#,
         tape.display()
-    ))
-    .await;
+    );
+    let server = Server::start(&config).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=%3E&after=earliest").await;
     let mut played = Vec::new();
     while played.len() < events {

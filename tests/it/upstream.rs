@@ -49,9 +49,10 @@ async fn a_source_that_was_cut_is_connected_again_and_goes_on() {
 }
 
 #[tokio::test]
-async fn clients_are_told_when_a_source_falls_silent_and_when_it_is_back() {
+async fn clients_are_told_when_a_source_that_answers_pings_falls_silent_and_when_it_is_back() {
     let upstream = FakeUpstream::start(Capture::of(frames(200)), Speed::Times(0.02)).await;
-    let server = Server::start(&numbers(&upstream, "stale_after = \"400ms\"")).await;
+    let pings = "ping_interval = \"100ms\"\npong_timeout = \"2s\"";
+    let server = Server::start(&numbers(&upstream, &format!("stale_after = \"400ms\"\n{pings}"))).await;
     let mut client = Socket::open(server.addr(), "/ws?topics=other").await;
     client.until("subscribed").await;
     upstream.release();
@@ -63,7 +64,15 @@ async fn clients_are_told_when_a_source_falls_silent_and_when_it_is_back() {
         assert_eq!(message["source"], "numbers");
         states.push(message["state"].as_str().expect("a state").to_owned());
     }
-    assert_eq!(upstream.open(), 1, "stale is not cut");
+    // That it answers proves a connection, and no data.
+    let answered = upstream.pings();
+    eventually("more pings", PATIENCE, async || match upstream.pings() - answered {
+        0..3 => Err(upstream.pings()),
+        _ => Ok(()),
+    })
+    .await;
+    let source = until_source(&server, "numbers", "stale", |source| source["state"] == "stale").await;
+    assert_eq!((&source["reconnects"], upstream.accepted()), (&0.into(), 1), "stale is not cut: {source}");
     upstream.release();
     assert_eq!(client.until("source").await["state"], "live");
 }

@@ -65,6 +65,7 @@ struct Shared {
     feeds: Mutex<Vec<Feed>>,
     accepted: AtomicUsize,
     open: AtomicUsize,
+    pings: AtomicUsize,
     received: Mutex<Vec<String>>,
 }
 
@@ -109,6 +110,7 @@ impl FakeUpstream {
             orders: watch::Sender::new(Orders::default()),
             accepted: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            pings: AtomicUsize::new(0),
             received: Mutex::default(),
         });
         let running = CancellationToken::new();
@@ -190,6 +192,11 @@ impl FakeUpstream {
     pub fn is_finished(&self) -> bool {
         let all: usize = self.shared.capture.connections.iter().map(|connection| connection.frames.len()).sum();
         self.sent() == all
+    }
+
+    /// How many pings were answered.
+    pub fn pings(&self) -> usize {
+        self.shared.pings.load(Ordering::SeqCst)
     }
 
     /// The texts that clients sent, in the order of arrival.

@@ -264,6 +264,7 @@ mod tests {
 
     impl Service for Idle {
         type Permit = [u64; 4];
+        type Claim = ();
 
         fn auth(&self) -> &Auth {
             &Auth::Open
@@ -272,7 +273,7 @@ mod tests {
         fn check(&self, _: &Query, _: &Pass, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
             Ok(())
         }
-        fn admit(&self, _: SocketAddr, _: &Identity) -> Result<[u64; 4], Refusal> {
+        fn admit(&self, _: SocketAddr, _: &Identity, _: Option<()>) -> Result<[u64; 4], Refusal> {
             Ok([0; 4])
         }
 

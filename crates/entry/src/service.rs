@@ -19,6 +19,9 @@ pub trait Service: Send + Sync + 'static {
     /// A place for one connection: taken before the handshake is answered, held by the connection, given back by drop.
     type Permit: Send + 'static;
 
+    /// What was found for a connection that may begin, and is kept for it until it does.
+    type Claim: Send + 'static;
+
     /// How clients prove who they are.
     fn auth(&self) -> &Auth;
 
@@ -27,13 +30,21 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why not. The client gets the code's status; a browser is told on the socket.
-    fn check(&self, query: &Query, pass: &Pass, peer: SocketAddr, request_id: Option<&str>) -> Result<(), Refusal>;
+    fn check(
+        &self,
+        query: &Query,
+        pass: &Pass,
+        peer: SocketAddr,
+        request_id: Option<&str>,
+    ) -> Result<Self::Claim, Refusal>;
 
-    /// Takes a place for one more connection, of this address and this client.
+    /// Takes a place for one more connection, of this address and this client. There is no claim if the socket is opened to
+    /// tell a refusal.
     ///
     /// # Errors
     /// `OVER_CAPACITY` or `DRAINING`: the client gets 503 with `Retry-After`, no socket is opened.
-    fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Self::Permit, Refusal>;
+    fn admit(&self, peer: SocketAddr, identity: &Identity, claim: Option<Self::Claim>)
+    -> Result<Self::Permit, Refusal>;
 
     /// The whole life of one WebSocket, from right behind the 101. Runs in the task that accepted it.
     fn serve(&self, upgrade: Upgrade<Self::Permit>) -> impl Future<Output = ()> + Send;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use standpipe_connections::{Connection, Ended};
 use standpipe_protocol::{After, ConnectionId, OnGap, SourceNews};
-use standpipe_selection::{Grant, Params, Pattern, Selection};
+use standpipe_selection::{Grant, Lease, Params, Pattern, Selection};
 use tokio::sync::oneshot;
 
 use crate::report::{Description, Report};
@@ -47,6 +47,8 @@ pub struct Open {
     pub after: Option<After>,
     /// What is done if that is no longer held.
     pub on_gap: OnGap,
+    /// A share in the instance that the selection needs, until it has its own.
+    pub lease: Option<Lease>,
 }
 
 /// A command that changes what a client gets, or may get.

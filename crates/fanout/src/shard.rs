@@ -221,7 +221,7 @@ impl Shard {
     }
 
     fn open(&mut self, open: Open, now: Instant) {
-        let Open { connection, grant, selection, after, on_gap } = open;
+        let Open { connection, grant, selection, after, on_gap, lease } = open;
         let heartbeat_at = now + connection.heartbeat_interval();
         let welcome = connection.welcome(self.log.bounds().head);
         connection.tell(&Message::Welcome(welcome), Mark::Control, now);
@@ -233,6 +233,8 @@ impl Shard {
         {
             connection.close(Closing::refused(CloseReason::of_refusal(refusal.code), refusal));
         }
+        // Only now: in between, what it needs would be idle.
+        drop(lease);
     }
 
     fn close(&mut self, connection: ConnectionId, progress: Progress) {

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use standpipe_connections::{Closing, clock::unix_ms};
-use standpipe_entry::{Auth, Counts, Guests, Pass, Place, Published, Readiness, Service, Upgrade};
+use standpipe_entry::{Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
-use standpipe_selection::Query;
+use standpipe_selection::{Lease, Query};
 use standpipe_upstream::{self as upstream, Topics, Upstream};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::{
     audit::Audit,
     metrics::{self, LogNumbers, Numbers},
     panics,
-    session::Sessions,
+    session::{Seat, Sessions},
 };
 
 /// The server behind the routes.
@@ -41,24 +41,32 @@ impl Standpipe {
 }
 
 impl Service for Standpipe {
-    type Permit = Place;
+    type Permit = Seat;
+    type Claim = Option<Lease>;
 
     fn auth(&self) -> &Auth {
         &self.sessions.rules.auth
     }
 
-    fn check(&self, query: &Query, pass: &Pass, peer: SocketAddr, request_id: Option<&str>) -> Result<(), Refusal> {
+    fn check(
+        &self,
+        query: &Query,
+        pass: &Pass,
+        peer: SocketAddr,
+        request_id: Option<&str>,
+    ) -> Result<Option<Lease>, Refusal> {
         self.sessions.check(query, pass, peer, request_id)
     }
 
-    fn admit(&self, peer: SocketAddr, identity: &Identity) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr, identity: &Identity, claim: Option<Option<Lease>>) -> Result<Seat, Refusal> {
         if self.draining.is_cancelled() {
             return Err(Refusal::new(ErrorCode::Draining, "the server is going away").hint("another one will answer"));
         }
-        self.guests.enter(peer, identity)
+        let place = self.guests.enter(peer, identity)?;
+        Ok(Seat { place, lease: claim.flatten() })
     }
 
-    fn serve(&self, upgrade: Upgrade<Place>) -> impl Future<Output = ()> + Send {
+    fn serve(&self, upgrade: Upgrade<Seat>) -> impl Future<Output = ()> + Send {
         self.sessions.serve(upgrade)
     }
 

@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 use standpipe_connections::{
     Closing, Commands, Config, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms,
 };
-use standpipe_entry::{Admitted, Auth, Guests, Pass, Upgrade, no_such_plan};
+use standpipe_entry::{Admitted, Auth, Guests, Pass, Place, Upgrade, no_such_plan};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
     CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Refusal, ResumeToken, command::Secret,
 };
-use standpipe_selection::{Bounds, Query, Selection, patterns};
+use standpipe_selection::{Bounds, Lease, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{billing::Billing, resumption::Resumption};
@@ -64,7 +64,8 @@ impl Rules {
 }
 
 impl Sessions {
-    /// Whether a connection of whoever holds `pass` can begin as a URL asks for.
+    /// Whether a connection of whoever holds `pass` can begin as a URL asks for. Returns a share in the instance of a
+    /// demand-driven source that it needs, if it needs one: until the connection has its own, nobody else takes its place.
     ///
     /// # Errors
     /// `FORBIDDEN` for topics that are not granted; `NOT_AVAILABLE` if nobody could be billed; `LIMIT_EXCEEDED` for too many topics; `FUTURE_CURSOR` or `HISTORY_EXPIRED` for a place where nothing can begin.
@@ -74,7 +75,7 @@ impl Sessions {
         pass: &Pass,
         peer: SocketAddr,
         request_id: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Lease>, Refusal> {
         if let Some(billing) = &self.billing {
             billing.check(request_id)?;
         }
@@ -87,21 +88,20 @@ impl Sessions {
             let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
             return Err(refusal.hint("a pattern such as `trades.*` selects many"));
         }
-        // The instance that it needs lingers until the connection has one of its own.
         let params = query.selection.as_ref().map(|selection| &selection.params);
         let lease = params.map(|params| self.fanout.lease(params, &pass.identity, peer)).transpose()?.flatten();
-        match &query.after {
-            Some(after) => self.fanout.check(after, query.on_gap, &pass.grant, terms.history, lease.as_ref()),
-            None => Ok(()),
+        if let Some(after) = &query.after {
+            self.fanout.check(after, query.on_gap, &pass.grant, terms.history, lease.as_ref())?;
         }
+        Ok(lease)
     }
 
-    /// Serves one client until it is gone. `admitted.permit` is held as long.
-    pub(crate) fn serve<P: Send>(&self, upgrade: Upgrade<P>) -> impl Future<Output = ()> + Send {
+    /// Serves one client until it is gone. Its place is held as long.
+    pub(crate) fn serve(&self, upgrade: Upgrade<Seat>) -> impl Future<Output = ()> + Send {
         // What only the beginning and the end need is in boxes of their own, so that it is not kept for days.
         let begin = Box::pin(self.begin(upgrade));
         async move {
-            let Some(Session { mut life, connection, shard, permit }) = begin.await else { return };
+            let Some(Session { mut life, connection, shard, place }) = begin.await else { return };
             let ended = AssertUnwindSafe(&mut life).catch_unwind().await.unwrap_or_else(|_| {
                 // The panic itself was reported by the hook (`panics`); here it ends one connection and nothing else.
                 Ended { reason: CloseReason::InternalError, progress: connection.progress() }
@@ -111,15 +111,15 @@ impl Sessions {
             self.guests.leave_unproven(connection.opening.peer, &connection.identity(), unproven);
             drop(life);
             self.registry.remove(connection.id(), ended.reason);
-            drop(permit);
+            drop(place);
             Box::pin(tell_end(connection, ended, shard)).await;
         }
     }
 
     /// Opens the connection, here and at its shard.
-    async fn begin<P>(&self, upgrade: Upgrade<P>) -> Option<Session<P>> {
+    async fn begin(&self, upgrade: Upgrade<Seat>) -> Option<Session> {
         let Upgrade { stream, early, admitted } = upgrade;
-        let Admitted { permit, peer, query, pass, request_id, .. } = admitted;
+        let Admitted { permit: Seat { place, lease }, peer, query, pass, request_id, .. } = admitted;
         let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass.identity, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
         let mut paying = self.billing.as_ref().and_then(|billing| billing.paying(connection.id(), request_id));
@@ -136,19 +136,21 @@ impl Sessions {
             }
         }
         self.resumption.open(&connection);
-        match query {
+        let told = match query {
             Ok(query) => {
                 let Query { selection, after, on_gap, .. } = query;
-                let open = Open { connection: Arc::clone(&connection), grant: pass.grant, selection, after, on_gap };
-                if shard.send(ToShard::Open(Box::new(open))).await.is_err() {
-                    connection.close(Closing::now(CloseReason::Restart));
-                }
+                let (connection, grant) = (Arc::clone(&connection), pass.grant);
+                let open = Open { connection, grant, selection, after, on_gap, lease };
+                shard.send(ToShard::Open(Box::new(open))).await.map_err(|_| Closing::now(CloseReason::Restart))
             }
-            Err(refusal) => connection.close(Closing::refused(CloseReason::of_refusal(refusal.code), refusal)),
+            Err(refusal) => Err(Closing::refused(CloseReason::of_refusal(refusal.code), refusal)),
+        };
+        if let Err(closing) = told {
+            connection.close(closing);
         }
         let commands = ToShards { mailbox: shard.clone(), rules: Arc::clone(&self.rules) };
         let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands, paying));
-        Some(Session { life, connection, shard, permit })
+        Some(Session { life, connection, shard, place })
     }
 
     fn open(
@@ -177,12 +179,20 @@ impl Sessions {
     }
 }
 
+/// What a connection has from before it began.
+pub(crate) struct Seat {
+    /// Among the guests: held until it ends.
+    pub(crate) place: Place,
+    /// See [`Sessions::check`].
+    pub(crate) lease: Option<Lease>,
+}
+
 /// A connection that has begun, and what goes with it to its end.
-struct Session<P> {
+struct Session {
     life: Box<Life<TcpStream, ToShards>>,
     connection: Arc<Connection>,
     shard: mpsc::Sender<ToShard>,
-    permit: P,
+    place: Place,
 }
 
 /// Closes the books of a connection.
@@ -274,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_a_connection_keeps_for_its_life_is_small() {
-        let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<[u64; 3]>| sessions.serve(upgrade));
+        let task = size_of_future(|sessions: &Sessions, upgrade: Upgrade<Seat>| sessions.serve(upgrade));
         assert!(task <= 128, "{task} bytes of every task");
         let life = size_of::<Life<TcpStream, ToShards>>();
         assert!(life <= 560, "{life} bytes of every connection's life");

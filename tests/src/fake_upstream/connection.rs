@@ -100,6 +100,8 @@ impl<S: Stream> Session<'_, S> {
                 biased;
                 message = self.socket.next() => match message {
                     Some(Ok(Message::Text(text))) => self.receive(text.as_str()),
+                    // The library answers it.
+                    Some(Ok(Message::Ping(_))) => _ = self.shared.pings.fetch_add(1, Ordering::SeqCst),
                     Some(Ok(Message::Close(_))) | None => return Ok(()),
                     Some(other) => drop(other?),
                 },

@@ -99,27 +99,27 @@ async fn open<S: Service>(
             .hint("another one will answer")
             .into());
     }
-    let (query, pass) = match asked {
-        Ok((query, pass)) => (Ok(query), pass),
-        Err(refusal) => (Err(refusal), Pass::nobody()),
+    let (query, pass, claim) = match asked {
+        Ok((query, pass, claim)) => (Ok(query), pass, Some(claim)),
+        Err(refusal) => (Err(refusal), Pass::nobody(), None),
     };
-    let permit = shared.service.admit(offer.peer, &pass.identity)?;
+    let permit = shared.service.admit(offer.peer, &pass.identity, claim)?;
     let Offer { peer, request_id, user_agent, origin, .. } = offer.clone();
     Ok(handshake.accept(headers, Admitted { permit, peer, query, pass, request_id, user_agent, origin }))
 }
 
-/// What the URL asks for, and who asks.
+/// What the URL asks for, who asks, and what was found for them.
 async fn asked<S: Service>(
     shared: &Shared<S>,
     offer: &Offer,
     topic: &str,
     query: &str,
-) -> Result<(Query, Pass), Refusal> {
+) -> Result<(Query, Pass, S::Claim), Refusal> {
     let mut query = parse(shared, topic, query)?;
     let shown: Vec<_> = offer.credentials.iter().cloned().chain(query.access_token.take()).collect();
     let pass = shared.service.auth().admit(&shown).await?;
-    shared.service.check(&query, &pass, offer.peer, offer.request_id.as_deref())?;
-    Ok((query, pass))
+    let claim = shared.service.check(&query, &pass, offer.peer, offer.request_id.as_deref())?;
+    Ok((query, pass, claim))
 }
 
 /// What the URL asks for.

@@ -64,6 +64,7 @@ impl House {
 
 impl Service for House {
     type Permit = Place;
+    type Claim = ();
 
     fn auth(&self) -> &Auth {
         &self.auth
@@ -77,7 +78,7 @@ impl Service for House {
         }
     }
 
-    fn admit(&self, peer: SocketAddr, _: &Identity) -> Result<Place, Refusal> {
+    fn admit(&self, peer: SocketAddr, _: &Identity, _: Option<()>) -> Result<Place, Refusal> {
         assert!(peer.ip().is_loopback());
         if self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::new(ErrorCode::Draining, "draining"));

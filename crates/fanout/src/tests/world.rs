@@ -154,7 +154,7 @@ impl Ask<'_> {
         });
         let after = self.after.as_ref().map(|after| after.parse::<After>().unwrap());
         let grant = Arc::new(self.grant.cloned().unwrap_or_else(Grant::everything));
-        Open { connection, grant, selection, after, on_gap: self.on_gap }
+        Open { connection, grant, selection, after, on_gap: self.on_gap, lease: None }
     }
 }
 
