@@ -39,10 +39,10 @@ def test_a_wheel_is_installed_into_an_empty_environment_and_used(tmp_path: Path)
     subprocess.run([*pip, "wheel", "--wheel-dir", str(wheels), str(FOLDER)], check=True)
     built = [wheel.name for wheel in wheels.glob("standpipe-*.whl")]
     assert built == [f"standpipe-{standpipe.__version__}-py3-none-any.whl"]
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
-    install = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-index", "--find-links"]
-    subprocess.run([python, *install, str(wheels), "standpipe"], check=True)
+    install = ["--python", str(python), "install", "--no-index", "--find-links", str(wheels), "standpipe"]
+    subprocess.run([*pip, *install], check=True)
     # Away from the sources, so that the installed package is what is imported.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     used = subprocess.run(
