@@ -12,7 +12,8 @@ use crate::{
 
 /// Checks and tests every client whose tools are installed.
 pub(crate) fn add(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
-    python(workspace, report)
+    python(workspace, report)?;
+    javascript(workspace, report)
 }
 
 fn python(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
@@ -29,5 +30,16 @@ fn python(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     report.check("lints of the Python client", succeeds(python("ruff").args(["check", "."]))?);
     report.check("format of the Python client", succeeds(python("ruff").args(["format", "--check", "."]))?);
     report.tests("tests of the Python client", &watch(python("pytest").env("STANDPIPE_BIN", workspace.server()))?);
+    Ok(())
+}
+
+fn javascript(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
+    let folder = workspace.javascript();
+    if !folder.join("node_modules").exists() {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.arg("test").current_dir(folder).env("STANDPIPE_BIN", workspace.server());
+    report.tests("tests of the JavaScript client", &watch(&mut npm)?);
     Ok(())
 }

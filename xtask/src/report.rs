@@ -93,14 +93,16 @@ fn counts_in(lines: &[String]) -> Option<Counts> {
 
 /// Reads one summary line, which has one of the forms
 /// `Summary [   0.012s] 3/7 tests run: 2 passed (1 slow), 1 failed, 4 skipped`,
-/// `test result: ok. 27 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s` and
-/// `1 failed, 26 passed, 2 skipped in 3.21s`.
+/// `test result: ok. 27 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s`,
+/// `1 failed, 26 passed, 2 skipped in 3.21s` and, one of several, `ℹ pass 26`.
 fn summary(line: &str) -> Option<Counts> {
     let line = line.trim();
     let told = if line.starts_with("Summary [") {
         line.split_once(" run: ")?.1
     } else if let Some(told) = line.strip_prefix("test result: ") {
         told.split_once(". ")?.1
+    } else if let Some(told) = line.strip_prefix("ℹ ") {
+        return of_node(told);
     } else {
         of_pytest(line)?
     };
@@ -115,6 +117,18 @@ fn summary(line: &str) -> Option<Counts> {
         }
     }
     Some(counts)
+}
+
+/// One of the lines in which Node's runner counts. What was skipped is told as such elsewhere, and has passed until then,
+/// as with the other runners.
+fn of_node(told: &str) -> Option<Counts> {
+    let (word, count) = told.split_once(' ')?;
+    let count = count.parse().ok()?;
+    match word {
+        "pass" | "skipped" => Some(Counts { passed: count, failed: 0 }),
+        "fail" | "cancelled" => Some(Counts { passed: 0, failed: count }),
+        _ => None,
+    }
 }
 
 /// The counts in the last line of pytest. A line that only resembles it is not taken for one: every part is a count.
@@ -146,12 +160,22 @@ mod tests {
             ("     Summary [   0.0s] 2 tests run: 0 passed, 2 exec failed, 0 skipped", 0, 2),
             ("test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s", 5, 0),
             ("272 passed, 9 skipped in 27.31s", 272, 0),
+            ("ℹ pass 124", 124, 0),
+            ("ℹ skipped 2", 2, 0),
+            ("ℹ fail 3", 0, 3),
+            ("ℹ cancelled 1", 0, 1),
             ("2 failed, 90 passed, 1 error in 62.06s (0:01:02)", 90, 3),
             ("test result: FAILED. 4 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s", 4, 3),
         ] {
             assert_eq!(summary(line), Some(Counts { passed, failed }), "{line}");
         }
-        for line in ["running 3 tests", "no tests ran in 0.01s", "3 events in 2 topics", "listening, 3 clients in 2s"] {
+        for line in [
+            "running 3 tests",
+            "no tests ran in 0.01s",
+            "3 events in 2 topics",
+            "listening, 3 clients in 2s",
+            "ℹ tests 130",
+        ] {
             assert_eq!(summary(line), None, "{line}");
         }
     }

@@ -1,7 +1,8 @@
 //! What the end-to-end tests need besides Rust: a Python environment and Node packages, both under the target folder.
 //!
-//! Done once, and again only when the pinned versions change: our own Python client is installed as it stands in its folder. A machine that has no Python or no Node can run all the
-//! other tests; what is missing is told, and under CI it is a failure.
+//! Done once, and again only when the pinned versions change: our own Python client is installed as it stands in its folder,
+//! our own JavaScript client is copied and built each time. A machine that has no Python or no Node can run all the other
+//! tests; what is missing is told, and under CI it is a failure.
 
 use std::{
     fs,
@@ -26,6 +27,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
     }
     if works("node", &["--version"]) && works("npm", &["--version"]) {
         node(&workspace.root.join("tests/clients/node"), &workspace.target.join("clients/node"), &[])?;
+        javascript(workspace)?;
     } else {
         lacking.push("Node clients: `node` and `npm` are not installed".to_owned());
     }
@@ -59,6 +61,39 @@ pub(crate) fn node(source: &Path, folder: &Path, programs: &[&str]) -> anyhow::R
         Ok(())
     })?;
     copy(source, folder, programs)
+}
+
+/// Builds our own JavaScript client, in a copy of its folder that has the packages it is built and tested with.
+fn javascript(workspace: &Workspace) -> anyhow::Result<()> {
+    let (source, folder) = (workspace.root.join("clients/js"), workspace.javascript());
+    node(&source, &folder, &["README.md", "tsconfig.json"])?;
+    for name in ["src", "tests", "dist"] {
+        let stale = folder.join(name);
+        if stale.exists() {
+            fs::remove_dir_all(&stale).with_context(|| format!("cannot remove {}", stale.display()))?;
+        }
+    }
+    for name in ["src", "tests"] {
+        copy_all(&source.join(name), &folder.join(name))?;
+    }
+    let built = succeeds(Command::new("npm").args(["run", "--silent", "build"]).current_dir(&folder))?;
+    ensure!(built, "cannot build {}", source.display());
+    Ok(())
+}
+
+fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &to.join(name))?;
+        } else {
+            fs::create_dir_all(to)?;
+            fs::copy(entry.path(), to.join(&name))
+                .with_context(|| format!("cannot copy {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path, names: &[&str]) -> anyhow::Result<()> {

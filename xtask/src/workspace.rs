@@ -59,6 +59,11 @@ impl Workspace {
         self.target.join("debug/standpipe")
     }
 
+    /// Our JavaScript client, as it was built here.
+    pub(crate) fn javascript(&self) -> PathBuf {
+        self.target.join("clients/js")
+    }
+
     /// The cargo that runs this program, in the root.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -338,7 +338,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     }
     this.#renewAt(expires);
     const before = this.#connections++;
-    this.#push({ op: "connected", connection: name, epoch, after: after ? textOf(after) : null, before });
+    this.#push({ op: "connected", connection: name, epoch, after: after ? textOf(after) : null, before, limits });
   }
 
   /** Renews the credential on the open connection before it ends, if it does. */
@@ -378,7 +378,8 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     this.#taking.push(update, { place, connection, ordinal: connection?.received ?? 0, size });
     if (!connection || !this.#taking.isFull) return;
     this.#counts.slow += 1;
-    this.#taking.urge({ op: "slow", buffered: this.#taking.length, waited: this.#taking.waited });
+    const { length: buffered, bytes, waited } = this.#taking;
+    this.#taking.urge({ op: "slow", buffered, bytes, waited });
     connection.finish(new ConnectionError("slow", "the application takes updates too slowly", { verdict: "now" }));
   }
 

@@ -216,6 +216,8 @@ export interface ConnectedUpdate {
   after: string | null;
   /** How many connections there were before. */
   before: number;
+  /** What the server lets this connection do (docs/limits.md). */
+  limits: Record<string, number>;
 }
 
 /** The connection ended, and there will be another one. */
@@ -242,6 +244,8 @@ export interface SlowUpdate {
   op: "slow";
   /** How many updates wait. */
   buffered: number;
+  /** The characters of their JSON. */
+  bytes: number;
   /** For how long the application has taken none, in milliseconds. */
   waited: number;
 }
