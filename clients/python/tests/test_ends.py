@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
 from support import FAST, Scripted, eventually, story, until
+from websockets.exceptions import ConnectionClosed
 
 from standpipe import (
     AddressError,
@@ -151,7 +153,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
     address = nobody()
     async with Client(address, topics="a", retry=FAST, proxy=None) as client:
         update = await anext(client)
-        assert str(getattr(update, "why", "")).startswith(f"cannot connect to {address}: ")
+        assert str(getattr(update, "why", "")).startswith(f"cannot connect to {address}: connection refused")
         assert client.state in ("waiting", "connecting")
 
 
@@ -279,6 +281,28 @@ async def test_a_client_can_be_closed_at_any_time() -> None:
             await asyncio.sleep(0)
             await waiting.close()
             assert await taking == "end"
+
+
+@story
+async def test_a_client_that_is_closed_between_any_two_steps_leaves_nothing_behind() -> None:
+    async def serve_all(server: Scripted) -> None:
+        while True:
+            peer = await server.accept()
+            with suppress(ConnectionClosed):
+                await peer.begin(1)
+                await peer.events([2, 3])
+
+    async with Scripted.start() as server:
+        serving = asyncio.create_task(serve_all(server))
+        before = asyncio.all_tasks()
+        for steps in range(0, 200, 3):
+            async with server.client(token=lambda: "t0ken") as client:
+                client.subscribe("b")
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            ours = {task for task in asyncio.all_tasks() - before if "standpipe" in task.get_name()}
+            assert not ours, ours
+        serving.cancel()
 
 
 @story

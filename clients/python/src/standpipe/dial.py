@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -125,8 +126,11 @@ async def upgrade(url: str, host: str, token: str | None, network: Network) -> C
 
 
 def _plain(error: Exception) -> str:
-    """An error of the system without its number."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    """An error of the system in its own words, without its number and the address."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        # Those of name resolution have numbers of their own.
+        text = os.strerror(error.errno) if error.errno > 0 else error.strerror or text
     return text[:1].lower() + text[1:]
 
 

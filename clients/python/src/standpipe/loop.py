@@ -137,7 +137,7 @@ class Loop:
 
     async def _live(self) -> None:
         try:
-            while True:
+            while self.state != "closed":
                 # While the application takes nothing, there is nothing to connect for.
                 await self._buffer.room()
                 self.state = "connecting"

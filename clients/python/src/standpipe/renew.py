@@ -46,13 +46,21 @@ async def ask(source: TokenSource, patience: float) -> str:
     try:
         answer = source()
         if inspect.isawaitable(answer):
-            answer = await asyncio.wait_for(_awaited(answer), patience)
-    except asyncio.TimeoutError:
-        raise TimedOut(f"getting a new token took longer than {patience:g}s") from None
+            answer = await _within(answer, patience)
+    except TimedOut:
+        raise
     except Exception as error:
         raise RenewalError(f"cannot get a new token: {error}") from error
     return checked(answer)
 
 
-async def _awaited(answer: Awaitable[str]) -> str:
-    return await answer
+async def _within(answer: Awaitable[str], patience: float) -> str:
+    """Not `asyncio.wait_for`, which before Python 3.12 may keep going when it is cancelled."""
+    asking = asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait([asking], timeout=patience)
+        if not asking.done():
+            raise TimedOut(f"getting a new token took longer than {patience:g}s")
+        return asking.result()
+    finally:
+        asking.cancel()

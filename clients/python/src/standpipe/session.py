@@ -53,7 +53,10 @@ class Session:
         return self._goodbye
 
     async def welcome(self) -> Welcome:
-        """The first message. Raises `Foreign` for any other, and what `receive` does."""
+        """The first message, within its deadline. Raises `Foreign` for any other, and what `receive` does."""
+        patience = self._network.timing.handshake
+        late = TimedOut(f"waiting for the welcome took longer than {patience:g}s")
+        self._later("welcome", patience, lambda: self._give_up(late))
         while True:
             incoming, _ = await self.receive()
             if isinstance(incoming, Welcome):
@@ -63,6 +66,7 @@ class Session:
                 raise foreign("its first message is not a welcome")
         if incoming.protocol != PROTOCOL:
             raise foreign(f"it speaks protocol {incoming.protocol}")
+        self._timers.pop("welcome").cancel()
         now = self._loop.time()
         self._silence = Silence(incoming.heartbeat_interval, self._network.timing.slack, now)
         self._listen()
@@ -143,18 +147,18 @@ class Session:
 
     async def _write(self) -> None:
         patience = self._network.timing.write
+        late = TimedOut(f"writing a command took longer than {patience:g}s")
         while True:
             while not self._unsent:
                 self._some.clear()
                 await self._some.wait()
             text = self._unsent.popleft()
+            self._later("write", patience, lambda: self._give_up(late))
             try:
-                await asyncio.wait_for(self._socket.send(text), patience)
-            except asyncio.TimeoutError:
-                self._give_up(TimedOut(f"writing a command took longer than {patience:g}s"))
-                return
+                await self._socket.send(text)
             except ConnectionClosed:
                 return  # Whoever reads is told.
+            self._timers.pop("write").cancel()
             self._unsent_bytes -= len(text)
 
     def _listen(self) -> None:
@@ -208,11 +212,7 @@ async def open_session(url: str, host: str, token: str | None, network: Network)
     socket = await upgrade(url, host, token, network)
     session = Session(socket, network)
     try:
-        patience = network.timing.handshake
-        try:
-            return session, await asyncio.wait_for(session.welcome(), patience)
-        except asyncio.TimeoutError:
-            raise TimedOut(f"waiting for the welcome took longer than {patience:g}s") from None
+        return session, await session.welcome()
     except BaseException:
         await session.finish()
         raise
