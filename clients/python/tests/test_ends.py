@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 from http import HTTPStatus
@@ -80,6 +81,38 @@ async def test_the_token_is_sent_as_a_header_and_one_that_cannot_be_is_refused()
         assert "t0ken" not in repr(client)
         with pytest.raises(TokenError):
             server.client(token="two\r\nlines")
+
+
+class Records(logging.Handler):
+    """Keeps what is logged, but for what the scripted server logs in the same process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "websockets.server":
+            self.texts.append(record.getMessage())
+
+
+@story
+async def test_no_log_shows_a_credential() -> None:
+    root, records = logging.getLogger(), Records()
+    before = root.level
+    root.addHandler(records)
+    root.setLevel(logging.DEBUG)
+    try:
+        async with Scripted.start() as server, server.client(token="t0ken") as client:
+            for _ in range(2):
+                peer = await server.accept()
+                await peer.begin(1)
+                await until(client, "subscribed")
+                peer.cut()
+            assert peer.parameter("resume") == "s3cret"
+    finally:
+        root.setLevel(before)
+        root.removeHandler(records)
+    assert not [text for text in records.texts if "t0ken" in text or "s3cret" in text]
 
 
 @story
