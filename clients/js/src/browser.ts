@@ -12,33 +12,19 @@ const NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
 export function over(constructor: WebSocketConstructor = globalThis.WebSocket): Open {
   return (url, token, listener) => {
     if (token && !NAME.test(token)) {
-      const why = "the token holds a character that a subprotocol may not hold, and a browser can send it nowhere else";
-      throw new ConnectionError("token", why, { verdict: "never" });
+      throw new ConnectionError("token", "the token cannot be the name of a subprotocol", { verdict: "never" });
     }
     const socket = new constructor(url, token ? [SUBPROTOCOL, `standpipe.auth.${token}`] : [SUBPROTOCOL]);
-    let opened = false;
+    let why: ConnectionError | undefined = new ConnectionError("unreachable", `cannot connect to ${new URL(url).host}`);
     socket.onopen = () => {
-      opened = true;
+      why = undefined;
       listener.open();
     };
     socket.onmessage = ({ data }) => listener.message(data);
     // It says nothing but that `close` follows.
     socket.onerror = () => {};
-    socket.onclose = ({ code, reason }) => {
-      const why = opened ? undefined : new ConnectionError("unreachable", `cannot connect to ${new URL(url).host}`);
-      // 1005 and 1006 stand for a close without a code and for none (RFC 6455 §7.4.1).
-      listener.end(code === 1005 || code === 1006 ? null : code, reason, why);
-    };
-    return {
-      send: (text) => socket.send(text),
-      close: () => socket.close(1000),
-      drop() {
-        socket.onopen = socket.onmessage = socket.onclose = null;
-        socket.close();
-      },
-      get backlog() {
-        return socket.bufferedAmount;
-      },
-    };
+    // 1005 and 1006 stand for a close without a code and for none (RFC 6455 §7.4.1).
+    socket.onclose = ({ code, reason }) => listener.end(/100[56]/.test(code) ? null : code, reason, why);
+    return socket;
   };
 }

@@ -139,7 +139,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   /** Selects less of what `subscribe` selected. Resolves with undefined if no server had to be told. */
   unsubscribe(selected: Pick<Subscription, "topics" | "params">): Promise<UnsubscribedUpdate | undefined> {
     const { topics, params } = selected;
-    this.#resume.unsubscribe(topics, params);
+    this.#resume.wanted.remove(topics, params);
     const unsubscribed = this.#ask<UnsubscribedUpdate>({ op: "unsubscribe", topics, params });
     // Without a connection it is done: nothing will select this again.
     return unsubscribed.catch((why: unknown) => {
@@ -299,7 +299,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
         break;
       case "error":
         message.op = "refused";
-        if (id !== undefined) resume.refused(id);
+        resume.wanted.refused(id);
         for (const answers of [this.#subscribing, this.#asking]) answers.reject(id, new RefusedError(message as any));
         break;
       case "gap":
@@ -367,7 +367,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
 
   /** Sends a command that is said once, on this connection. */
   #ask<Answer>(command: object): Promise<Answer> {
-    const id = this.#resume.nextId();
+    const id = this.#resume.wanted.nextId();
     if (!this.#connection?.send({ ...command, id })) return Promise.reject(closed("the command cannot be sent now"));
     return this.#asking.await(id);
   }

@@ -47,10 +47,11 @@ export class Connection {
     this.#setting = setting;
     this.ended = new Promise((resolve) => (this.#end = resolve));
     const { connect, handshake } = setting.timing;
-    this.#alarm.set(connect + handshake, () => this.finish(late("connecting")));
+    this.#within(connect + handshake, late("connecting"));
     try {
       this.#wire = open(setting.url, setting.token, {
-        open: () => this.#alarm.set(handshake, () => this.finish(late("waiting for the welcome"))),
+        // Behind an end, an attempt may still succeed: it is closed then.
+        open: () => this.#wire && this.#within(handshake, late("waiting for the welcome")),
         message: (text) => this.#read(text),
         heard: () => this.#silence?.heard(now()),
         end: (code, reason, why) => this.finish(why && !this.#goodbye ? why : this.#ending(code, reason)),
@@ -69,8 +70,8 @@ export class Connection {
   send(command: object): boolean {
     if (!this.isOpen) return false;
     this.#wire!.send(JSON.stringify(command));
-    if (this.#wire!.backlog <= MAX_UNSENT) return true;
-    this.finish(new ConnectionError("timeout", "the server takes commands more slowly than they are given"));
+    if (this.#wire!.bufferedAmount <= MAX_UNSENT) return true;
+    this.finish(new ConnectionError("timeout", "the server does not take its commands"));
     return false;
   }
 
@@ -81,8 +82,8 @@ export class Connection {
     if (this.isOpen) {
       // What comes now was not asked for any more.
       this.#setting.follow = () => {};
-      this.#wire?.close();
-      this.#alarm.set(close, () => this.finish(why));
+      this.#wire?.close(1000);
+      this.#within(close, why);
     } else {
       this.finish(why);
     }
@@ -92,9 +93,15 @@ export class Connection {
   /** It is over, whatever the server says. */
   finish(why: ConnectionError): void {
     this.#alarm.stop();
-    this.#wire?.drop();
+    const wire = this.#wire;
     this.#wire = undefined;
+    wire?.close(1000);
     this.#end(why);
+  }
+
+  /** It is over in so many milliseconds, unless something else is set until then. */
+  #within(patience: number, why: ConnectionError): void {
+    this.#alarm.set(patience, () => this.finish(why));
   }
 
   #read(text: unknown): void {
@@ -115,7 +122,7 @@ export class Connection {
     if (op === "goodbye") {
       this.#goodbye = message;
       follow(message, size);
-      this.#alarm.set(timing.close, () => this.finish(this.#ending(null, "")));
+      this.#within(timing.close, this.#ending(null, ""));
     } else if (this.#silence) {
       if (op === "event" || op === "snapshot") this.received += 1;
       if (op !== "welcome") follow(message, size);
@@ -158,9 +165,9 @@ function messageOf(text: string, parse: (text: string) => unknown): Message {
   const message = parse(text) as Message;
   if (typeof message !== "object" || typeof message?.op !== "string") throw foreign(`a message \`${text.slice(0, 40)}\``);
   if (parse === JSON.parse) return message;
-  for (const [name, value] of Object.entries(message)) {
-    const plain = value?.valueOf();
-    if (name !== "data" && (typeof plain === "bigint" || typeof plain === "number")) message[name] = Number(plain);
+  for (const name in message) {
+    const plain = message[name]?.valueOf();
+    if (name !== "data" && /number|bigint/.test(typeof plain)) message[name] = Number(plain);
   }
   return message;
 }

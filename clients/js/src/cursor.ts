@@ -17,7 +17,7 @@ export function placeOf(text: string): Place {
   const [, epoch, digits, id] = parts;
   const seq = Number(digits);
   if (!epoch || !Number.isSafeInteger(seq)) {
-    throw new TypeError(`a cursor is \`epoch:seq\` or \`epoch:seq:event-id\`; \`${String(text).slice(0, 64)}\` is not`);
+    throw new TypeError(`\`${text}\` is no cursor`);
   }
   return { epoch: epoch.toLowerCase(), seq, id: id || undefined };
 }

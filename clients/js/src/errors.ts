@@ -97,7 +97,6 @@ export function late(attempted: string): ConnectionError {
 /** The verdict for who sees only the code of a close. */
 export function verdictOf(code: number): Verdict {
   if (code === 4203) return "renew";
-  if ([1002, 1003, 1007, 1009].includes(code)) return "never";
-  const range = Math.floor(code / 100);
-  return range === 40 ? "never" : range === 42 ? "now" : "backoff";
+  if (/^(100[2379]|40..)$/.test(`${code}`)) return "never";
+  return /^42..$/.test(`${code}`) ? "now" : "backoff";
 }

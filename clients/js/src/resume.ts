@@ -18,7 +18,7 @@ import { type Subscribe, Wanted } from "./wanted.js";
 export interface UrlSelects {
   /** False: commands will select. */
   events: boolean;
-  /** A queued event may be replaced by a newer one of its key. */
+  /** A queued one may be replaced by a newer one of its key. */
   conflated: boolean;
   /** It begins with a snapshot, and goes on with one behind a gap. */
   snapshot: boolean;
@@ -32,35 +32,31 @@ const utf8 = new TextEncoder();
  * The snapshot that the main line may have to bring before its cursor is worth anything. An event of the main line
  * proves that none is on its way: snapshots come before.
  */
-const enum Awaits {
-  Nothing,
+type Awaits =
+  | "nothing"
   /** The first of what the URL selects: who is cut begins anew. */
-  First,
+  | "first"
   /** One that follows a gap: until it was shown, the place before the gap is the one to resume. */
-  Again,
-}
+  | "again";
 
 /**
  * The main line of the present connection.
  *
- *     welcome ─▶ Idle ──the first `subscribed`──▶ Moving ──`replay`──▶ Standing
+ *     welcome ─▶ idle ──the first `subscribed`──▶ moving ──`replay`──▶ standing
  *                                                   ▲ └───`replayed`─────┘
  */
-const enum Line {
-  Idle,
-  Moving,
-  Standing,
-}
+type Line = "idle" | "moving" | "standing";
 
 /** What one client knows about its place, over all its connections. */
 export class Resume {
+  /** What was selected by commands. */
+  readonly wanted = new Wanted();
   readonly #url: UrlSelects;
-  readonly #wanted = new Wanted();
   readonly #seen = new Seen();
-  #awaits: Awaits = Awaits.Nothing;
+  #awaits: Awaits = "nothing";
   /** The main cursor; undefined while it stands at the head, because nothing was delivered so far. */
   #main: Place | undefined;
-  #line: Line = Line.Idle;
+  #line: Line = "idle";
   /** Whether anything on this connection was ever conflated: what was queued then still comes out of order. */
   #conflated: boolean;
   /**
@@ -74,13 +70,13 @@ export class Resume {
   constructor(url: UrlSelects, after?: string) {
     this.#url = url;
     this.#main = after === undefined || !url.events ? undefined : placeOf(after);
-    this.#conflated = url.events && url.conflated;
+    this.#conflated = url.conflated;
     this.#remembers = !url.events || url.conflated;
   }
 
   /** Where the client would resume. */
   cursor(): Place | undefined {
-    return this.#awaits === Awaits.First ? undefined : this.#main;
+    return this.#awaits === "first" ? undefined : this.#main;
   }
 
   /** What `after` in the next URL says. */
@@ -93,11 +89,11 @@ export class Resume {
   welcome(epoch: string, renamed: (before: string, now: string) => void = () => {}): Subscribe[] {
     if (this.#epoch !== epoch) this.#seen.clear();
     this.#epoch = epoch;
-    this.#line = Line.Idle;
-    if (this.#awaits === Awaits.First) this.#main = undefined;
-    this.#awaits = Awaits.Nothing;
-    this.#conflated = (this.#url.events && this.#url.conflated) || this.#wanted.conflates();
-    return this.#wanted.again(this.#main && textOf(this.#main), renamed);
+    this.#line = "idle";
+    if (this.#awaits === "first") this.#main = undefined;
+    this.#awaits = "nothing";
+    this.#conflated = this.#url.conflated || this.wanted.conflates();
+    return this.wanted.again(this.#main && textOf(this.#main), renamed);
   }
 
   /** The application selects more. The command; while not connected, `welcome` will say it. */
@@ -105,47 +101,32 @@ export class Resume {
     if (subscription.after !== undefined) placeOf(subscription.after);
     this.#conflated ||= !!subscription.conflate;
     this.#remembers = true;
-    return this.#wanted.add(subscription);
-  }
-
-  /** The application selects less of what it selected by commands. */
-  unsubscribe(topics: string[], params?: Record<string, string>): void {
-    this.#wanted.remove(topics, params);
-  }
-
-  /** An id for a command. */
-  nextId(): string {
-    return this.#wanted.nextId();
+    return this.wanted.add(subscription);
   }
 
   /** `subscribed` came: events with a greater `seq` are selected by the new set. The URL's has no id. */
   subscribed(id: string | undefined, seq: number): void {
-    const starts = this.#line === Line.Idle;
+    const starts = this.#line === "idle";
     if (starts) {
-      const text = id === undefined ? undefined : this.#wanted.placeOf(id);
+      const text = id === undefined ? undefined : this.wanted.placeOf(id);
       const place = id === undefined ? this.#main : text && placeOf(text);
-      if (id === undefined && !place && this.#url.snapshot) this.#awaits = Awaits.First;
+      if (id === undefined && !place && this.#url.snapshot) this.#awaits = "first";
       // Nobody said where to begin, so this is the first place that the client knows.
       this.#main = place || this.#here(seq);
-      this.#line = Line.Moving;
+      this.#line = "moving";
     }
-    if (id !== undefined) this.#wanted.taken(id, starts);
-  }
-
-  /** A command was refused. */
-  refused(id: string): void {
-    this.#wanted.refused(id);
+    if (id !== undefined) this.wanted.taken(id, starts);
   }
 
   /** A bracket opens. */
   replay(): void {
-    this.#line = Line.Standing;
+    this.#line = "standing";
   }
 
   /** A bracket closes: its subscription goes on at the main cursor. */
   replayed(id?: string): void {
-    this.#line = Line.Moving;
-    if (id !== undefined) this.#wanted.caughtUp(id);
+    this.#line = "moving";
+    if (id !== undefined) this.wanted.caughtUp(id);
   }
 
   /**
@@ -153,24 +134,24 @@ export class Resume {
    * does, shows with the next event.
    */
   gap(): void {
-    const shows = (this.#url.events && this.#url.snapshot) || this.#wanted.asksForSnapshot();
-    if (this.#line === Line.Moving && this.#awaits === Awaits.Nothing && shows) this.#awaits = Awaits.Again;
+    const shows = this.#url.snapshot || this.wanted.asksForSnapshot();
+    if (this.#line === "moving" && this.#awaits === "nothing" && shows) this.#awaits = "again";
   }
 
   /** A snapshot is complete. `id` is that of the command that it answers, if it answers one. */
   snapshotEnd(id?: string): void {
-    const answersAFirst = id !== undefined && this.#wanted.shown(id);
-    if (!answersAFirst) this.#awaits = Awaits.Nothing;
+    const answersAFirst = id !== undefined && this.wanted.shown(id);
+    if (!answersAFirst) this.#awaits = "nothing";
   }
 
   /** An event came. True if the application did not have it. */
   event(seq: number, id?: string): boolean {
-    if (this.#line === Line.Moving) {
-      this.#awaits = Awaits.Nothing;
-      this.#wanted.allShown();
+    if (this.#line === "moving") {
+      this.#awaits = "nothing";
+      this.wanted.allShown();
     }
     const here = this.#here(seq, id);
-    if (this.#line !== Line.Standing) {
+    if (this.#line !== "standing") {
       if (!this.#isLater(here)) return false;
       if (!this.#conflated) this.#main = here;
     }
@@ -180,9 +161,9 @@ export class Resume {
   /** `heartbeat` or `goodbye` told a cursor: all that matches up to there was written before it. */
   told(cursor: Cursor): void {
     // A place behind a snapshot that was not shown to its end would leave the application without it.
-    if (this.#awaits !== Awaits.Nothing) return;
+    if (this.#awaits !== "nothing") return;
     // Before anything is selected, nothing matches: the place says nothing about what will be selected again.
-    if (this.#line === Line.Idle || cursor.epoch !== this.#epoch || !this.#isLater(cursor)) return;
+    if (this.#line === "idle" || cursor.epoch !== this.#epoch || !this.#isLater(cursor)) return;
     // Nothing of the client's lies between its last event and this place. So a log of another epoch that finds that
     // event goes on at the right one; without an id it could only tell a gap.
     const last = this.#main;

@@ -92,7 +92,7 @@ export class Taking<T extends { op: string }> {
 
   /** The next update; undefined when there is none any more. Fails once with what was the end. */
   take(): Promise<T | undefined> {
-    if (this.#isServing) return Promise.reject(new TypeError("the updates of this client go to its handlers"));
+    if (this.#isServing) return Promise.reject(new TypeError("handlers take the updates of this client"));
     return this.#take();
   }
 

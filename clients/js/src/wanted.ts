@@ -13,25 +13,24 @@ export interface Subscribe extends Subscription {
 }
 
 /**
- * Where the delivery of a subscription goes on: at the head, wherever the main cursor stands, or at a place of its own,
- * which is a cursor's text and so neither of the two words.
+ * Where the delivery of a subscription goes on: at the head (undefined), wherever the main cursor stands (`MAIN`), or at a
+ * place of its own, which is a cursor's text.
  *
- *     subscribe without `after`:  HEAD ──taken, its snapshot was shown──▶ MAIN ──reconnect──▶ the main cursor
+ *     subscribe without `after`: the head ──taken, its snapshot was shown──▶ MAIN ──reconnect──▶ the main cursor
  *                 with `after`: a place ──started the main line, or bracket closed──▶ MAIN
  *
  * Who is cut within a first snapshot begins at the head again, because what can be resumed brings none; who is cut
  * inside a bracket subscribes with the old place again.
  */
-type From = string;
-const HEAD: From = "head";
-const MAIN: From = "main";
+type From = string | undefined;
+const MAIN = "main";
 
 interface Entry {
   pattern: string;
   /** Pattern and params: what the server takes for one subscription. */
   name: string;
   /** What a command says besides its patterns: patterns with equal terms share one. */
-  terms: Subscription;
+  terms: Partial<Subscription>;
   shared: string;
   from: From;
   /** The command for it on this connection, until nothing more is to come of it. */
@@ -42,8 +41,10 @@ interface Entry {
 const nameOf = (pattern: string, params: Record<string, unknown> = {}): string =>
   JSON.stringify([pattern, Object.entries(params).sort()]);
 
-const placeOf = (entry: Entry): string | undefined =>
-  entry.from === HEAD || entry.from === MAIN ? undefined : entry.from;
+const placeOf = ({ from }: Entry): string | undefined => (from === MAIN ? undefined : from);
+
+/** Whether its first snapshot may be on its way. */
+const isShown = ({ taken, terms, from }: Entry): boolean => taken && !!terms.snapshot && !from;
 
 const joinMain = (entry: Entry): void => {
   entry.from = MAIN;
@@ -70,13 +71,13 @@ export class Wanted {
   /** Adds what `subscription` asks for. The command for it. */
   add({ topics, filter, params, after, snapshot, conflate }: Subscription): Subscribe {
     const id = this.nextId();
-    const terms = { topics: [], filter, params, snapshot: snapshot || undefined, conflate: conflate || undefined };
-    const shared = JSON.stringify([nameOf("", params), filter, !!snapshot, !!conflate]);
+    const terms = { filter, params, snapshot: snapshot || undefined, conflate: conflate || undefined };
+    const shared = JSON.stringify([nameOf("", params), { ...terms, params: 0 }]);
     for (const pattern of topics) {
       const name = nameOf(pattern, params);
-      this.#entries.push({ pattern, name, terms, shared, from: after ?? HEAD, command: id, taken: false });
+      this.#entries.push({ pattern, name, terms, shared, from: after, command: id, taken: false });
     }
-    return { op: "subscribe", id, ...terms, topics, after };
+    return { op: "subscribe", id, topics, after, ...terms };
   }
 
   /** Removes what an `unsubscribe` names. */
@@ -95,9 +96,8 @@ export class Wanted {
   taken(id: string, starts: boolean): void {
     for (const entry of this.#of(id)) {
       entry.taken = true;
-      const shows = entry.terms.snapshot && entry.from === HEAD;
-      if (shows) this.#shows = true;
-      else if (starts || entry.from === HEAD) joinMain(entry);
+      if (isShown(entry)) this.#shows = true;
+      else if (starts || !entry.from) joinMain(entry);
     }
     // What a newer one, which the server took, has replaced.
     this.#entries = this.#entries.filter(
@@ -124,8 +124,8 @@ export class Wanted {
   }
 
   /** The server refused the command `id`. */
-  refused(id: string): void {
-    this.#entries = this.#entries.filter((entry) => entry.taken || entry.command !== id);
+  refused(id: string | undefined): void {
+    this.#entries = this.#entries.filter((entry) => entry.taken || !id || entry.command !== id);
   }
 
   /**
@@ -136,30 +136,26 @@ export class Wanted {
    * applications, whose subscriptions have equal terms, need one command and no bracket.
    */
   again(main: string | undefined, renamed: (before: string, now: string) => void): Subscribe[] {
-    const all = this.#entries.map((entry, i) => {
+    const order = this.#entries.map((entry, i, all) => {
       entry.taken = false;
-      if (entry.from === MAIN) entry.from = main ?? HEAD;
+      if (entry.from === MAIN) entry.from = main;
       // Invariant: one that replaces another is said behind it, in a command of its own.
-      return { entry, replaces: this.#entries.slice(0, i).some((older) => older.name === entry.name) };
+      const replaces = all.findIndex(({ name }) => name === entry.name) < i;
+      return { entry, replaces, later: Number(replaces || !main || entry.from !== main) };
     });
-    const isFirst = ({ entry, replaces }: (typeof all)[number]): boolean =>
-      !replaces && main !== undefined && placeOf(entry) === main;
-    const commands: { command: Subscribe; shared: string }[] = [];
-    this.#entries = [];
-    for (const { entry, replaces } of [...all.filter(isFirst), ...all.filter((one) => !isFirst(one))]) {
-      const after = placeOf(entry);
-      const before = entry.command;
-      const fits = ({ command, shared }: (typeof commands)[number]): boolean =>
-        !replaces && command.after === after && shared === entry.shared;
-      const found = commands.find(fits)?.command;
-      found?.topics.push(entry.pattern);
-      const command = found ?? { op: "subscribe", id: this.nextId(), ...entry.terms, topics: [entry.pattern], after };
-      if (!found) commands.push({ command, shared: entry.shared });
+    order.sort((a, b) => a.later - b.later);
+    this.#entries = order.map(({ entry }) => entry);
+    const commands = new Map<string, Subscribe>();
+    for (const { entry, replaces } of order) {
+      const { pattern, terms, shared, from: after, command: before } = entry;
+      const key = replaces ? this.nextId() : shared + after;
+      const command = commands.get(key) ?? { op: "subscribe", id: this.nextId(), topics: [], after, ...terms };
+      command.topics.push(pattern);
+      commands.set(key, command);
       entry.command = command.id;
-      if (before !== undefined) renamed(before, command.id);
-      this.#entries.push(entry);
+      if (before) renamed(before, command.id);
     }
-    return commands.map(({ command }) => command);
+    return [...commands.values()];
   }
 
   /** A name that no other command of this client has, on no connection. */
@@ -170,9 +166,4 @@ export class Wanted {
   #of(id: string): Entry[] {
     return this.#entries.filter((entry) => entry.command === id);
   }
-}
-
-/** Whether its first snapshot may be on its way. */
-function isShown(entry: Entry): boolean {
-  return entry.taken && !!entry.terms.snapshot && entry.from === HEAD;
 }

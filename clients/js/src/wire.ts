@@ -6,12 +6,10 @@ import type { ConnectionError } from "./errors.js";
 export interface Wire {
   /** Sends one text. */
   send(text: string): void;
-  /** Begins the close handshake with 1000. */
-  close(): void;
-  /** Lets go of it at once, whatever state it is in. Nothing is told any more. */
-  drop(): void;
+  /** Begins the close handshake, or gives up an attempt. What comes until its end is still told. */
+  close(code: number): void;
   /** How much waits to be sent, in bytes. */
-  readonly backlog: number;
+  readonly bufferedAmount: number;
 }
 
 /** Who is told what happens to a wire. */

@@ -108,7 +108,7 @@ test("what was conflated when it was queued is not lost with its subscription", 
   resume.subscribe({ topics: ["a"], conflate: true });
   resume.subscribe({ topics: ["b"] });
   connection(resume, EPOCH, [taken(0, 7), taken(1, 7)]);
-  resume.unsubscribe(["a"]);
+  resume.wanted.remove(["a"]);
   assert.equal(resume.event(15), true);
   assert.equal(resume.event(11), true);
 });
@@ -168,7 +168,7 @@ test("commands beside a URL get brackets", () => {
 test("a refused command is not said again", () => {
   const resume = byCommands();
   resume.subscribe({ topics: ["a"] });
-  resume.refused(resume.subscribe({ topics: ["b"] }).id);
+  resume.wanted.refused(resume.subscribe({ topics: ["b"] }).id);
   assert.deepEqual(connection(resume, EPOCH, []), ["a after head"]);
 });
 

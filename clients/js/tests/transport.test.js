@@ -46,7 +46,7 @@ function open(t, url, token, maxMessage) {
       end: (code, reason, why) => resolve({ code, reason, why }),
     });
   });
-  t.after(() => wire.drop());
+  t.after(() => wire.close(1000));
   return { wire, told, ended };
 }
 
@@ -112,7 +112,7 @@ test("a server without subprotocols will do", async (t) => {
   const url = await bytes(t, (socket, accept) => socket.write(Buffer.concat([Buffer.from(answer(accept)), text("a")])));
   const { wire, told } = open(t, url);
   while (!told.includes("a")) await new Promise(setImmediate);
-  wire.drop();
+  wire.close(1000);
 });
 
 test("nobody there is told, and dropping an attempt tells nothing", async (t) => {
@@ -128,7 +128,7 @@ test("nobody there is told, and dropping an attempt tells nothing", async (t) =>
   const url = await bytes(t, () => {});
   const silent = open(t, url);
   silent.ended.then(() => assert.fail("told"));
-  silent.wire.drop();
+  silent.wire.close(1000);
   await new Promise(setImmediate);
 });
 
@@ -152,7 +152,7 @@ test("a close of ours says 1000", async (t) => {
   const { url, peers } = await scripted(t, (peer) => peer.say("hello"));
   const { wire, told, ended } = open(t, url);
   while (!told.includes("hello")) await new Promise(setImmediate);
-  wire.close();
+  wire.close(1000);
   assert.equal((await ended).code, 1000);
   assert.equal(await peers[0].closed, 1000);
 });
@@ -162,7 +162,7 @@ test("what was sent last is there before the close", async (t) => {
   const { wire, told } = open(t, url);
   while (!told.includes("hello")) await new Promise(setImmediate);
   wire.send(JSON.stringify({ op: "ack", text: "x".repeat(70_000) }));
-  wire.drop();
+  wire.close(1000);
   assert.equal(await peers[0].closed, 1000);
   assert.equal(peers[0].commands[0].text.length, 70_000);
 });
@@ -182,7 +182,7 @@ test("a server that breaks the protocol is told so, and its later frames are not
   while (answer.length < 8) await new Promise(setImmediate);
   const code = ((answer[6] ^ answer[2]) << 8) | (answer[7] ^ answer[3]);
   assert.deepEqual([answer[0], code], [0x88, 1002]);
-  wire.drop();
+  wire.close(1000);
 });
 
 test("a message beyond the bound is refused", async (t) => {

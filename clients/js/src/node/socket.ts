@@ -41,7 +41,7 @@ class Socket implements Wire {
     );
   }
 
-  get backlog(): number {
+  get bufferedAmount(): number {
     return this.#stream?.writableLength ?? 0;
   }
 
@@ -49,13 +49,10 @@ class Socket implements Wire {
     if (!this.#isClosing) this.#write(TEXT, Buffer.from(text));
   }
 
-  close(): void {
-    this.#sendClose(1000);
-  }
-
-  drop(): void {
-    if (this.#isEnded) return;
-    this.#end(() => {});
+  close(code: number): void {
+    if (!this.#stream) return this.#end(() => {});
+    this.#sendClose(code);
+    this.#limit();
   }
 
   #open({ socket, head }: Upgraded): void {
@@ -89,7 +86,7 @@ class Socket implements Wire {
     }
     if (opcode < CLOSE) return this.#listener.message(opcode === TEXT ? payload.toString() : payload);
     this.#listener.heard();
-    if (opcode === PING && !this.#isClosing && this.backlog <= MAX_UNSENT) this.#write(PONG, payload);
+    if (opcode === PING && !this.#isClosing && this.bufferedAmount <= MAX_UNSENT) this.#write(PONG, payload);
   }
 
   #lost(): void {
@@ -114,8 +111,12 @@ class Socket implements Wire {
     if (!stream) this.#request.destroy();
     // Nobody reads any more; what is written gets the time that a close has.
     stream?.end();
-    stream?.resume();
-    if (stream) setTimeout(() => stream.destroy(), PATIENCE).unref();
+    this.#limit();
     tell();
+  }
+
+  /** Lets go of a server that does not let go. */
+  #limit(): void {
+    setTimeout(() => this.#stream?.destroy(), PATIENCE).unref();
   }
 }
