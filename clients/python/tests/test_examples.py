@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-from support import Real, event, story
+from support import Real, event, lacking, story
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -125,7 +124,7 @@ async def test_resuming_with_a_wrong_cursor_says_what_would_be_right() -> None:
 @story
 async def test_publishing_with_curl_is_answered_with_places() -> None:
     if shutil.which("curl") is None:
-        pytest.skip("needs curl")
+        lacking("needs curl")
     async with Real.start() as server:
         async with Example.start("sh", str(EXAMPLES / "curl/publish.sh"), f"http://{server.address}") as example:
             answers = [json.loads(line) for line in (await example.rest()).splitlines()]

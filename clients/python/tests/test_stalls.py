@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import FAST, Scripted, story, until
+from support import FAST, Scripted, lacking, story, until
 from websockets.asyncio.server import ServerConnection, serve
 
 from standpipe import Backlog, Client, Timing, Unreachable
@@ -39,7 +39,7 @@ async def test_a_command_that_nobody_takes_ends_the_connection() -> None:
 @story
 async def test_a_server_behind_tls_is_reached_if_it_is_trusted() -> None:
     if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
+        lacking("needs openssl")
 
     async def welcome(socket: ServerConnection) -> None:
         await socket.send(
