@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
+import json
 import socket
+import time
 
 import pytest
 from support import FAST, Real, event, eventually, shown, story, until
@@ -46,10 +50,33 @@ async def test_a_wrong_request_ends_the_client_with_what_would_be_right() -> Non
         assert (raised.value.reason, raised.value.verdict) == ("UNKNOWN_PARAMETER", "never")
 
 
+SECRET = "0123456789abcdef0123456789abcdef"
+JWT = f'[auth]\nmode = "jwt"\n[auth.jwt]\nalgorithm = "HS256"\nsecret = "{SECRET}"\nleeway = "1s"\n'
+
+
+def signed(seconds: float) -> str:
+    """A token for everything that ends so soon."""
+
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    claims = {"sub": "anna", "exp": time.time() + seconds, "standpipe": {"subscribe": [">"]}}
+    text = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+    digest = hmac.digest(SECRET.encode(), text.encode(), "sha256")
+    return f"{text}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+@story
+async def test_a_token_is_renewed_on_the_open_connection() -> None:
+    async with Real.start(JWT) as server, server.client(topics="a", token=lambda: signed(3)) as client:
+        told = await until(client, "refreshed")
+        assert told.startswith("connected subscribed") and told.endswith("refreshed")
+        assert client.state == "open"
+
+
 @story
 async def test_a_missing_credential_is_told() -> None:
-    keys = '[auth]\nmode = "jwt"\n[auth.jwt]\nalgorithm = "HS256"\nsecret = "0123456789abcdef0123456789abcdef"\n'
-    async with Real.start(keys) as server, server.client(topics="a") as client:
+    async with Real.start(JWT) as server, server.client(topics="a") as client:
         with pytest.raises(ConnectionRefused) as raised:
             await anext(client)
         assert (raised.value.status, raised.value.reason) == (401, "UNAUTHORIZED")
