@@ -32,6 +32,12 @@ const TIMING: Timing = { connect: 10_000, handshake: 10_000, close: 3000, renew:
 const RETRY = { base: 500, cap: 20_000 };
 const BUFFER = { updates: 10_000, bytes: 16 << 20 };
 
+/**
+ * How much more may wait within a snapshot or a bracket. Who leaves there gets it from the beginning again, and one that is
+ * larger than the buffer would never come to its end.
+ */
+const MAX_EXCESS = 10;
+
 /** No command at all. */
 const NONE = new Map<string, string>();
 
@@ -376,7 +382,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     const connection = this.#connection;
     const place = this.#resume.cursor();
     this.#taking.push(update, { place, connection, ordinal: connection?.received ?? 0, size });
-    if (!connection || !this.#taking.isFull) return;
+    if (!connection || !this.#taking.isFull(this.#resume.isWhole ? 1 : MAX_EXCESS)) return;
     this.#counts.slow += 1;
     const { length: buffered, bytes, waited } = this.#taking;
     this.#taking.urge({ op: "slow", buffered, bytes, waited });

@@ -79,6 +79,11 @@ export class Resume {
     return this.#awaits === "first" ? undefined : this.#main;
   }
 
+  /** Whether who leaves now goes on right here. Within a snapshot, or in a bracket, it would begin anew. */
+  get isWhole(): boolean {
+    return this.#awaits === "nothing" && this.#line === "moving" && !this.wanted.isShowing();
+  }
+
   /** What `after` in the next URL says. */
   urlAfter(): string | undefined {
     const place = this.#url.events ? this.cursor() : undefined;

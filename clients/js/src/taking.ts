@@ -54,8 +54,9 @@ export class Taking<T extends { op: string }> {
     return this.#waiting.length;
   }
 
-  get isFull(): boolean {
-    return this.length >= this.#bound.updates || this.bytes >= this.#bound.bytes;
+  /** Whether so many times the bound waits. */
+  isFull(times: number): boolean {
+    return this.length >= this.#bound.updates * times || this.bytes >= this.#bound.bytes * times;
   }
 
   /** For how long the application has taken nothing, in milliseconds. */

@@ -63,6 +63,11 @@ export class Wanted {
     return this.#entries.some((entry) => entry.terms.conflate);
   }
 
+  /** Whether the first snapshot of any of them may be on its way, to its end. */
+  isShowing(): boolean {
+    return this.#entries.some(isShown);
+  }
+
   /** Whether any of them is to be shown the state again behind a gap. */
   asksForSnapshot(): boolean {
     return this.#entries.some((entry) => entry.terms.snapshot);

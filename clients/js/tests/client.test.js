@@ -361,6 +361,32 @@ test("an application that does not keep up is told, and nothing is lost", async 
   assert.equal(await peers[0].closed, 1000);
 });
 
+test("a snapshot larger than the buffer is taken in whole, because it would begin anew", async (t) => {
+  const { url, peers } = await scripted(t, (peer) => {
+    peer.welcome();
+    peer.say(SUBSCRIBED);
+    if (peer.query.has("after")) return;
+    for (let seq = 1; seq <= 30; seq++) peer.say({ op: "snapshot", seq, topic: "a", key: `${seq}`, source: "s", data: 1 });
+    peer.say({ op: "snapshot_end", seq: 40, count: 30 });
+  });
+  const client = clientOf(t, { url, topics: ["a"], snapshot: true, buffer: { updates: 10 } });
+  while (client.stats.slow < 1) await new Promise(setImmediate);
+  const seen = [];
+  await until(client, "connected", ({ before }) => before === 1, seen);
+  assert.equal(seen.filter(({ op }) => op === "snapshot").length, 30);
+  assert.equal(peers[1].query.get("after"), `${EPOCH}:7`, "behind the snapshot");
+
+  // But not without any bound.
+  const { url: endless } = await scripted(t, (peer) => {
+    peer.welcome();
+    peer.say(SUBSCRIBED);
+    for (let seq = 1; seq <= 300; seq++) peer.say({ op: "snapshot", seq, topic: "a", key: "k", source: "s", data: 1 });
+  });
+  const bounded = clientOf(t, { url: endless, topics: ["a"], snapshot: true, buffer: { updates: 10 } });
+  while (bounded.stats.slow < 1) await new Promise(setImmediate);
+  assert.equal(bounded.stats.buffered, 102, "a hundred, and that it is slow, and that it has left");
+});
+
 test("the bound counts bytes, too, and handlers are told of it while one of them is busy", async (t) => {
   const { url } = await scripted(t, (peer) => {
     peer.welcome();
