@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -51,6 +53,15 @@ def test_a_wheel_is_installed_into_an_empty_environment_and_used(tmp_path: Path)
     assert used.stdout.split() == [standpipe.__version__, standpipe.__version__, "backoff"]
     typed = next((tmp_path / "venv").glob("lib/python*/site-packages/standpipe/py.typed"), None)
     assert typed is not None, "type checkers would ignore its types"
+
+
+def test_the_examples_of_the_readme_are_python_and_name_what_is_there() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for names in re.findall(r"from standpipe import (.+)", block):
+            assert set(names.split(", ")) <= set(standpipe.__all__)
 
 
 @pytest.mark.parametrize("name", standpipe.__all__)
