@@ -23,6 +23,16 @@ class Place:
         self.token = None
         self.failures = 0
 
+    def told(self, cursor):
+        """The server has sent all that matches up to there.
+
+        No event of ours lies between the last one and that place, so its id goes on to say where we are: if the server is
+        another one by then, it finds us by that.
+        """
+        epoch, seq, *id = cursor.split(":", 2)
+        before, *last = (self.cursor or "").split(":", 2)
+        self.cursor = ":".join([epoch, seq, *(id if id or before != epoch else last[1:])])
+
     def parameters(self):
         after = {"after": self.cursor} if self.cursor else {}
         # The token of the last connection proves that we have what stands before the cursor: it is not billed again.
@@ -52,8 +62,7 @@ async def connection(address, topics, place):
                     place.cursor = f"{epoch}:{message['seq']}{id}"
                     place.failures = 0
                 case "heartbeat":
-                    # All that matches up to here was sent before this.
-                    place.cursor = message["cursor"]
+                    place.told(message["cursor"])
                     place.failures = 0
                 case "gap":
                     # The log no longer held it, or is another one after a restart: get the state anew if you keep one.
@@ -61,7 +70,8 @@ async def connection(address, topics, place):
                 case "error":
                     print("error:", message["code"], message["message"], flush=True)
                 case "goodbye":
-                    place.cursor = message.get("cursor", place.cursor)
+                    if "cursor" in message:
+                        place.told(message["cursor"])
                     return message["verdict"], message.get("retry_after_ms", 0) / 1000
 
 
