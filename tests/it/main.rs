@@ -5,6 +5,7 @@
 mod author;
 mod billed;
 mod billing;
+mod clients;
 mod config;
 mod conflate;
 mod credentials;

@@ -1,8 +1,8 @@
 //! A program that a test runs: its lines are kept, it is signalled by its own id, and it never outlives the test.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    process::{Child, Command, ExitStatus, Stdio},
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -17,6 +17,7 @@ use crate::wait::{PATIENCE, eventually};
 pub struct Process {
     name: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     status: Option<ExitStatus>,
     stdout: Lines,
     stderr: Lines,
@@ -31,11 +32,20 @@ struct Lines {
 impl Process {
     /// Starts a program. Its outputs are collected.
     pub fn start(name: &str, command: &mut Command) -> Self {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Self::spawn(name, command.stdin(Stdio::null()))
+    }
+
+    /// Starts a program that can be told something.
+    pub fn listening(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> Self {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
         let stdout = Lines::collect(child.stdout.take().expect("the output was asked for"));
         let stderr = Lines::collect(child.stderr.take().expect("the output was asked for"));
-        Self { name: name.to_owned(), child, status: None, stdout, stderr }
+        Self { name: name.to_owned(), stdin: child.stdin.take(), child, status: None, stdout, stderr }
     }
 
     /// Its process id.
@@ -66,6 +76,17 @@ impl Process {
             }
         })
         .await
+    }
+
+    /// Writes a line to its standard input. Lines are few and short: nobody waits.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("a program that listens");
+        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{}: it does not listen: {error}", self.name));
+    }
+
+    /// Ends its standard input.
+    pub fn told_all(&mut self) {
+        self.stdin = None;
     }
 
     /// Sends a signal to it.

@@ -42,6 +42,7 @@ pub enum Link {
 /// A running proxy. It ends, and its links with it, when dropped.
 pub struct Proxy {
     addr: SocketAddr,
+    target: Arc<Mutex<Option<SocketAddr>>>,
     links: Arc<Mutex<Vec<watch::Sender<Link>>>>,
     _running: DropGuard,
 }
@@ -51,17 +52,22 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound port");
-        let links = Arc::new(Mutex::new(Vec::new()));
+        let (links, target) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Some(target))));
         let running = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let accept = accept(listener, target, Arc::clone(&links), tasks.clone(), running.clone());
+        let accept = accept(listener, Arc::clone(&target), Arc::clone(&links), tasks.clone(), running.clone());
         tasks.spawn(running.clone().run_until_cancelled_owned(accept));
-        Self { addr, links, _running: running.drop_guard() }
+        Self { addr, target, links, _running: running.drop_guard() }
     }
 
     /// Where to connect instead of the target.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Forwards what connects from here on to another target; without one, it is hung up on at once.
+    pub fn aim(&self, target: Option<SocketAddr>) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
     /// How many links there ever were.
@@ -85,12 +91,13 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: SocketAddr,
+    target: Arc<Mutex<Option<SocketAddr>>>,
     links: Arc<Mutex<Vec<watch::Sender<Link>>>>,
     tasks: TaskTracker,
     running: CancellationToken,
 ) {
     while let Ok((client, _)) = listener.accept().await {
+        let Some(target) = *target.lock().unwrap_or_else(PoisonError::into_inner) else { continue };
         let state = watch::Sender::new(Link::Forward);
         let changes = state.subscribe();
         links.lock().unwrap_or_else(PoisonError::into_inner).push(state);

@@ -309,7 +309,13 @@ struct Envelope<'a> {
 
 /// Reads one message.
 pub fn decode(text: &Utf8Bytes) -> Result<Incoming, Unreadable> {
-    read(text).map_err(|source| Unreadable { source, start: text.chars().take(120).collect() })
+    read(text).map_err(|source| Unreadable { source, start: start(text) })
+}
+
+/// How `text` begins, without the secret that a `welcome` holds.
+fn start(text: &str) -> String {
+    let open = text.split_once("\"resume\"").map_or(text, |(open, _)| open);
+    open.chars().take(120).collect()
 }
 
 fn read(text: &Utf8Bytes) -> serde_json::Result<Incoming> {

@@ -92,12 +92,14 @@ impl Renewal {
     }
 
     /// The credential that counts now ends then, in milliseconds since 1970; `None` if it does not.
+    ///
+    /// By a clock that is ahead, even a new one has ended: one that was just taken is not renewed at once.
     pub(crate) fn expires(&mut self, expires: Option<u64>, now: Instant) {
-        self.sent = None;
+        let least = if self.sent.take().is_some() { PAUSE } else { Duration::ZERO };
         self.state = expires.map_or(State::Idle, |expires| {
             let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let left = Duration::from_millis(expires).saturating_sub(today);
-            let due = now.checked_add(left.saturating_sub((left / LEAD).min(MAX_LEAD)));
+            let due = now.checked_add(left.saturating_sub((left / LEAD).min(MAX_LEAD)).max(least));
             due.map_or(State::Idle, State::Due)
         });
     }
@@ -138,5 +140,24 @@ impl Renewal {
                 }
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_credential_that_has_ended_by_this_clock_is_not_renewed_in_a_loop() {
+        let mut renewal = Renewal::new(async || Ok(Secret("t".to_owned())), PAUSE);
+        renewal.expires(Some(0), Instant::now());
+        assert!(renewal.next().now_or_never().is_some(), "the first is renewed at once");
+        renewal.sent("1".to_owned());
+        renewal.expires(Some(0), Instant::now());
+        let before = Instant::now();
+        assert!(renewal.next().await.is_ok());
+        assert_eq!(before.elapsed(), PAUSE);
     }
 }

@@ -19,6 +19,13 @@ fn written(message: &Message<'_>) -> Utf8Bytes {
 }
 
 #[test]
+fn a_welcome_that_cannot_be_read_shows_no_secret() {
+    let text = r#"{"op":"welcome","protocol":"one","connection":"c1","resume":"hunter2","epoch":"9f00000000000001"}"#;
+    let told = decode(text).unwrap_err().to_string();
+    assert!(told.contains("welcome") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
 fn messages_of_the_servers_codec_are_read() {
     let cursor = Cursor { epoch: Epoch(0x9f), seq: 1200, id: Some("t:1".into()) };
     let goodbye = protocol::Goodbye {
