@@ -10,15 +10,15 @@
 #[path = "../../crates/upstream/src/decode.rs"]
 #[rustfmt::skip]
 mod decode;
-#[path = "../../crates/upstream/src/value"]
-mod value {
-    pub(crate) mod read;
-    pub(crate) mod write;
-}
+#[allow(dead_code)]
+#[path = "../../crates/upstream/src/value.rs"]
+#[rustfmt::skip]
+mod value;
 
 use std::io::Read;
 
 use base64::Engine as _;
+use bumpalo::Bump;
 use bytes::Bytes;
 use flate2::{
     Compression,
@@ -52,8 +52,12 @@ fn unpack(choice: usize, frame: &Bytes) {
     let words: Vec<Decode> = steps.into_iter().flatten().copied().chain([form]).collect();
     let Ok(unpacked) = Decoding::new(&words).expect("steps and a form").unpack(frame.clone(), MAX) else { return };
     assert!(unpacked.len() <= MAX);
-    for value in unpacked.values().flatten() {
+    for part in unpacked.parts().flatten() {
+        let Ok(value) = part.to_val() else { continue };
         assert_is_kept(&value);
+        let arena = Bump::new();
+        let borrowed = part.borrowed(&arena).expect("both ways of holding a value read the same");
+        assert_eq!(write::text(&borrowed, usize::MAX), write::text(&value, usize::MAX));
     }
 }
 
@@ -89,7 +93,8 @@ fn pack(choice: usize, frame: &Bytes) {
     let unpacked = decoding.unpack(packed.into(), MAX).expect("what was packed is unpacked");
     assert_eq!(unpacked.len(), frame.len());
     if std::str::from_utf8(frame).is_ok() {
-        assert_eq!(unpacked.values().next().and_then(Result::ok), Some(Val::utf8_str(frame.clone())));
+        let text = unpacked.parts().next().and_then(Result::ok).and_then(|part| part.to_val().ok());
+        assert_eq!(text, Some(Val::utf8_str(frame.clone())));
     }
 }
 

@@ -4,6 +4,9 @@
 //! program has noted is kept (as long as the connection), and how much of it. A note is kept as a copy of its own: it
 //! holds on to no frame, and cannot nest deeper from frame to frame than values may that are read.
 
+use std::sync::Arc;
+
+use bumpalo::Bump;
 use jaq_json::{Map, Val};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     map,
     pulse::Attempt,
     value::{
+        borrowed::{Builder, Value},
         read,
         write::{self, WriteError},
     },
@@ -19,24 +23,64 @@ use crate::{
 /// The most bytes that a state may have, as JSON.
 pub(crate) const MAX_STATE_BYTES: usize = 1024 * 1024;
 
+/// The longest state that is read anew for each frame that needs it; a longer one is jaq's, who keeps it as it is.
+const MAX_BORROWED_BYTES: usize = 8 * 1024;
+
 /// The state of one source's mapping.
 #[derive(Debug)]
 pub(crate) struct Carried {
     attempt: Attempt,
-    state: Val,
+    state: State,
 }
 
 impl Default for Carried {
     fn default() -> Self {
-        Self { attempt: Attempt(0), state: Val::obj(Map::default()) }
+        Self { attempt: Attempt(0), state: State::default() }
+    }
+}
+
+/// A state: an object. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// For jaq.
+    pub val: Val,
+    text: Arc<str>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { val: Val::obj(Map::default()), text: Arc::from("{}") }
+    }
+}
+
+impl State {
+    /// The state in `arena`, unless it is too long for that.
+    pub(crate) fn borrowed<'a>(&'a self, arena: &'a Bump) -> Option<Value<'a>> {
+        if self.text.len() > MAX_BORROWED_BYTES {
+            return None;
+        }
+        read::read(self.text.as_bytes(), &mut Builder::new(arena)).ok()
+    }
+}
+
+impl TryFrom<&Val> for State {
+    type Error = Error;
+
+    fn try_from(state: &Val) -> Result<Self, Error> {
+        let text = write::text(state, MAX_STATE_BYTES).map_err(|error| match error {
+            WriteError::TooLong(_) => Error::State(MAX_STATE_BYTES),
+            error => map::not_kept(error).into(),
+        })?;
+        let val = read::value(text.as_bytes()).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { val, text: text.into() })
     }
 }
 
 impl Carried {
     /// The state over the connection of `attempt`; another one than before begins with `{}`.
-    pub(crate) fn over(&mut self, attempt: Attempt) -> Val {
+    pub(crate) fn over(&mut self, attempt: Attempt) -> State {
         if self.attempt != attempt {
-            *self = Self { attempt, ..Self::default() };
+            *self = Self { attempt, state: State::default() };
         }
         self.state.clone()
     }
@@ -46,11 +90,7 @@ impl Carried {
     /// # Errors
     /// It is too long, or not JSON. What was kept stays.
     pub(crate) fn keep(&mut self, state: &Val) -> Result<(), Error> {
-        let text = write::text(state, MAX_STATE_BYTES).map_err(|error| match error {
-            WriteError::TooLong(_) => Error::State(MAX_STATE_BYTES),
-            error => map::not_kept(error).into(),
-        })?;
-        self.state = read::value(text.as_bytes()).map_err(|error| Error::Internal(error.to_string()))?;
+        self.state = state.try_into()?;
         Ok(())
     }
 }
@@ -60,8 +100,10 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    fn shown(state: &Val) -> String {
-        write::text(state, MAX_STATE_BYTES).unwrap()
+    fn shown(state: &State) -> String {
+        let text = write::text(&state.val, MAX_STATE_BYTES).unwrap();
+        assert_eq!(text, &*state.text);
+        text
     }
 
     fn object(text: &str) -> Val {

@@ -11,12 +11,16 @@ use std::{
 };
 
 use base64::Engine as _;
+use bumpalo::Bump;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use jaq_json::Val;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-use crate::value::read::{self, ReadError};
+use crate::value::{
+    borrowed::{Builder, Value},
+    read::{self, ReadError},
+};
 
 /// One word of a `decode` chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,16 +165,43 @@ impl Unpacked {
         self.bytes.len()
     }
 
-    /// The values, in order.
-    pub(crate) fn values(&self) -> impl Iterator<Item = Result<Val, DecodeError>> {
+    /// What the values are read from, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Result<Part<'_>, DecodeError>> {
         let whole: &[u8] = &self.bytes;
         let separator = if self.form == Decode::Ndjson { Some(b'\n') } else { None };
         let parts = whole.split(move |byte| Some(*byte) == separator);
         let parts = parts.filter(move |part| separator.is_none() || !part.trim_ascii().is_empty());
         parts.map(|part| match self.form {
-            Decode::Text => utf8(part).map(|_| Val::utf8_str(self.bytes.clone())),
-            _ => Ok(read::value(part)?),
+            Decode::Text => utf8(part).map(Part::Text),
+            _ => Ok(Part::Json(part)),
         })
+    }
+}
+
+/// What one value is read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// One JSON value, if it is one.
+    Json(&'a [u8]),
+    /// The value is this text.
+    Text(&'a str),
+}
+
+impl<'a> Part<'a> {
+    /// The value, for jaq.
+    pub(crate) fn to_val(self) -> Result<Val, ReadError> {
+        match self {
+            Self::Json(bytes) => read::value(bytes),
+            Self::Text(text) => Ok(Val::from(text.to_owned())),
+        }
+    }
+
+    /// The value in `arena`.
+    pub(crate) fn borrowed(self, arena: &'a Bump) -> Result<Value<'a>, ReadError> {
+        match self {
+            Self::Json(bytes) => read::read(bytes, &mut Builder::new(arena)),
+            Self::Text(text) => Ok(Value::Text(text)),
+        }
     }
 }
 

@@ -9,13 +9,13 @@ use std::{
     time::Instant,
 };
 
-use jaq_json::Val;
 use standpipe_protocol::{Event, Item, Json, Topic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     carried::Carried,
     config::SourceConfig,
+    decode::Part,
     error::Error,
     map::{self, Facts, Mapped, Mapping, Outputs},
     memory::{Judged, Memory, NoRoom},
@@ -25,7 +25,7 @@ use crate::{
     status::{Status, count},
     stream::Stream,
     upstream::Variant,
-    value::read,
+    value::read::ReadError,
 };
 
 /// The way of one source's values into the log.
@@ -103,19 +103,17 @@ impl Intake {
         Self { variant, ..self }
     }
 
-    /// The events of `value`, counted as far as they are none. What the mapping says about the next one is carried on.
+    /// The events of one value, counted as far as they are none. What the mapping says about the next one is carried on.
     pub(crate) fn map(
         &self,
-        value: Val,
+        value: Part<'_>,
         facts: &Facts<'_>,
         attempt: Attempt,
         carried: &mut Carried,
-    ) -> Vec<Result<Mapped, Error>> {
-        let outputs = if let Some(mapping) = &self.mapping {
-            mapping.outputs(value, facts)
-        } else {
-            let event = map::event(&value, facts.stream, map::MAX_OUTPUT_BYTES);
-            Outputs { events: vec![event.map_err(Error::from)], ..Outputs::default() }
+    ) -> Result<Vec<Result<Mapped, Error>>, ReadError> {
+        let outputs = match &self.mapping {
+            Some(mapping) => mapping.outputs(value, facts)?,
+            None => map::unmapped(value, facts)?,
         };
         if outputs.is_empty() {
             count(&self.status.ignored);
@@ -144,7 +142,7 @@ impl Intake {
             self.status.data();
             self.pulse.beat(attempt, Instant::now());
         }
-        events
+        Ok(events)
     }
 
     /// Puts `event` into the queue, waiting for room as long as it takes.
@@ -193,19 +191,16 @@ impl Intake {
     /// The events of one published input. Not `async`: no value lives across a wait.
     pub(crate) fn read(&self, json: &Json, received: i64, carried: &mut Carried) -> Vec<Result<Mapped, Error>> {
         let bytes = json.as_str().as_bytes();
-        let value = match read::value(bytes).map_err(|error| Error::Frame(error.to_string())) {
-            Ok(value) => value,
-            Err(error) => {
-                self.status.lose(&error);
-                return vec![Err(error)];
-            }
-        };
         let (attempt, size) = (self.inputs(), bytes.len());
         let state = carried.over(attempt);
         let (source, stream) = (&self.source, self.stream.name());
         let params = &*self.variant.params;
         let facts = Facts { source, stream, conn: attempt.0, event: None, params, received, size, state: &state };
-        self.map(value, &facts, attempt, carried)
+        self.map(Part::Json(bytes), &facts, attempt, carried).unwrap_or_else(|error| {
+            let error = Error::Frame(error.to_string());
+            self.status.lose(&error);
+            vec![Err(error)]
+        })
     }
 
     /// Offers the events of one published input, each with a slot for its place in the log: all of them, or, if its

@@ -1,15 +1,18 @@
 //! What a frame means: the author's jq program, run within bounds.
 //!
-//! This file decides what a mapping is and how one run of it ends. The language is jq as jaq implements it; its parts
-//! are in [`compile`] (text to program), [`guard`] (which functions exist, what operators cost), [`meter`] (the bounds
-//! of a run) and [`mod@event`] (the shape of an output).
+//! This file decides what a mapping is, which evaluator runs it, and how one run of it ends. The language is jq as jaq
+//! implements it; its parts are in [`compile`] (text to program), [`direct`] (runs what most programs consist of),
+//! [`guard`] (which functions exist for jaq, what operators cost), [`meter`] (the bounds of a run), [`facts`] (what a run
+//! knows besides its input) and [`mod@event`] (the shape of an output).
 //!
 //! Invariant: programs are compiled and run on threads with [`STACK_BYTES`] of stack. jaq evaluates, compares and drops
 //! values recursively; [`MAX_STEPS`] bounds how deep a value can be nested by a program, and this much stack is enough
 //! for that depth (`the_deepest_value_that_steps_allow_is_dropped` tests it).
 
 mod compile;
+mod direct;
 mod event;
+mod facts;
 mod guard;
 mod meter;
 
@@ -21,19 +24,29 @@ use std::{
     time::Duration,
 };
 
-use jaq_core::{Ctx, Filter, Vars};
+use bumpalo::Bump;
+use jaq_core::{Ctx, Vars};
 use jaq_json::Val;
 
-pub(crate) use self::event::{Mapped, event, not_counted, not_kept, not_merged};
+use self::{
+    compile::Compiled,
+    direct::{Plan, Stop},
+    event::{Output, output},
+    meter::{Budget, Exceeded, Limits, Meter, Metered},
+};
 pub use self::{
     compile::MappingError,
     event::{MAX_EVENT_ID_BYTES, MAX_KEY_BYTES, ShapeError},
 };
-use self::{
-    event::{Output, output},
-    meter::{Budget, Exceeded, Limits, Meter, Metered},
+pub(crate) use self::{
+    event::{Mapped, event, not_counted, not_kept, not_merged},
+    facts::Facts,
 };
-use crate::{Error, template::Params, value::write};
+use crate::{
+    Error,
+    decode::Part,
+    value::{Kind, Tree, read::ReadError, write},
+};
 
 /// The stack of threads that compile or run programs. Virtual: only what is used is backed by memory.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
@@ -64,7 +77,7 @@ const MAX_TIME: Duration = Duration::from_secs(1);
 
 /// A compiled jq program. Cheap to clone; shared by all runs.
 #[derive(Clone)]
-pub struct Mapping(Arc<Filter<Metered>>);
+pub struct Mapping(Arc<Compiled>);
 
 impl Mapping {
     /// Compiles `program`: jq, with the globals `$source` (the name of the source), `$conn` (the number of its
@@ -77,75 +90,166 @@ impl Mapping {
     /// The first place where it is not a program, and why.
     pub fn compile(program: &str) -> Result<Self, MappingError> {
         let ours = |message: String| MappingError { line: 1, column: 1, message };
-        let filter = thread::scope(|scope| {
+        let compiled = thread::scope(|scope| {
             let compiler = thread::Builder::new().name("compile".to_owned()).stack_size(STACK_BYTES);
             let compiler = compiler.spawn_scoped(scope, || compile::compile(program));
             let compiler = compiler.map_err(|e| ours(format!("cannot start a thread to compile it: {e}")))?;
             compiler.join().unwrap_or_else(|_| Err(ours("the jq compiler failed".to_owned())))
         })?;
-        Ok(Self(Arc::new(filter)))
+        Ok(Self(Arc::new(compiled)))
+    }
+
+    /// What of the program only jaq evaluates, such as `reduce`, so that it is not run directly, which is faster.
+    pub fn left_to_jaq(&self) -> Option<&str> {
+        self.0.plan.as_ref().err().map(|refused| &*refused.0)
     }
 
     /// What the program gives for one value of a frame. Where it fails or exceeds a bound, that comes last, behind what
     /// it gave until then.
-    pub(crate) fn outputs(&self, input: Val, facts: &Facts<'_>) -> Outputs {
+    pub(crate) fn outputs(&self, input: Part<'_>, facts: &Facts<'_>) -> Result<Outputs, ReadError> {
         self.outputs_within(input, facts, facts.limits())
     }
 
-    fn outputs_within(&self, input: Val, facts: &Facts<'_>, limits: Limits) -> Outputs {
-        let mut outputs = Outputs::default();
-        let mut room = MAX_OUTPUT_BYTES;
-        let end = self.run(input, facts, limits, |given| match output(&given, facts.stream, room) {
-            Ok(Output::Event(mapped)) => {
-                room -= mapped.event.data.as_str().len().min(room);
-                outputs.events.push(Ok(mapped));
-            }
-            Ok(Output::State(state)) => outputs.state = Some(state),
-            Ok(Output::Number(n)) => outputs.numbers.push(n),
-            Err(error) => outputs.events.push(Err(error.into())),
-        });
-        outputs.events.extend(end.err().map(|error| Err(error.into())));
-        outputs
+    fn outputs_within(&self, input: Part<'_>, facts: &Facts<'_>, limits: Limits) -> Result<Outputs, ReadError> {
+        let mut taken = Collected { outputs: Outputs::default(), stream: facts.stream, room: MAX_OUTPUT_BYTES };
+        let end = self.run(input, facts, limits, &mut taken)?;
+        taken.outputs.events.extend(end.err().map(|error| Err(error.into())));
+        Ok(taken.outputs)
     }
 
     /// The answers to one value of a frame: texts as they are, other values as JSON.
-    pub(crate) fn answers(&self, input: Val, facts: &Facts<'_>) -> Vec<Result<String, Error>> {
-        let mut answers = Vec::new();
-        let end = self.run(input, facts, facts.limits(), |output| {
-            answers.push(match &output {
-                Val::TStr(text) => Ok(String::from_utf8_lossy(text).into_owned()),
-                other => write::text(other, MAX_ANSWER_BYTES)
-                    .map_err(|e| Error::Program(format!("an answer cannot be sent: {e}"))),
-            });
-        });
-        answers.extend(end.err().map(|error| Err(error.into())));
-        answers
+    pub(crate) fn answers(&self, input: Part<'_>, facts: &Facts<'_>) -> Result<Vec<Result<String, Error>>, ReadError> {
+        let mut answers = Answers(Vec::new());
+        let end = self.run(input, facts, facts.limits(), &mut answers)?;
+        answers.0.extend(end.err().map(|error| Err(error.into())));
+        Ok(answers.0)
     }
 
-    /// Runs the program on `input`, giving its outputs to `each`, until it ends, fails, exceeds a bound of `limits` or
+    /// Runs the program on `input`, giving its outputs to `take`, until it ends, fails, exceeds a bound of `limits` or
     /// has given [`MAX_OUTPUTS`].
-    fn run(&self, input: Val, facts: &Facts<'_>, limits: Limits, mut each: impl FnMut(Val)) -> Result<(), RunError> {
+    ///
+    /// # Errors
+    /// The input is not JSON. The inner error is how the run ended.
+    fn run(
+        &self,
+        input: Part<'_>,
+        facts: &Facts<'_>,
+        limits: Limits,
+        take: &mut impl Take,
+    ) -> Result<Result<(), RunError>, ReadError> {
         // What is unwound through is dropped or immutable: see `meter`.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let budget = Budget::new(limits);
-            let meter = Meter { lut: &self.0.lut, budget: &budget };
-            let globals = facts.globals();
-            let context = Ctx::<Metered>::new(meter, Vars::new(globals));
-            for (i, output) in self.0.id.run((context, input)).enumerate() {
-                if i == MAX_OUTPUTS {
-                    return Err(RunError::Outputs);
-                }
-                each(output.map_err(|exception| match exception.get_err() {
-                    Ok(error) => RunError::Program(clipped(&error)),
-                    Err(_) => RunError::Program("the program broke out of itself".to_owned()),
-                })?);
+            if let Ok(plan) = &self.0.plan
+                && run_directly(plan, input, facts, &budget, take)?
+            {
+                return Ok(Ok(()));
             }
-            Ok(())
+            take.forget();
+            budget.refill();
+            Ok(self.run_by_jaq(input.to_val()?, facts, &budget, take))
         }));
         outcome.unwrap_or_else(|payload| match payload.downcast::<Exceeded>() {
-            Ok(exceeded) => Err(RunError::Exceeded(*exceeded)),
-            Err(_) => Err(RunError::Panicked),
+            Ok(exceeded) => Ok(Err(RunError::Exceeded(*exceeded))),
+            Err(_) => Ok(Err(RunError::Panicked)),
         })
+    }
+
+    fn run_by_jaq(&self, input: Val, facts: &Facts<'_>, budget: &Budget, take: &mut impl Take) -> Result<(), RunError> {
+        let filter = &self.0.filter;
+        let meter = Meter { lut: &filter.lut, budget };
+        let context = Ctx::<Metered>::new(meter, Vars::new(facts.globals()));
+        for (i, output) in filter.id.run((context, input)).enumerate() {
+            if i == MAX_OUTPUTS {
+                return Err(RunError::Outputs);
+            }
+            take.take(&output.map_err(|exception| match exception.get_err() {
+                Ok(error) => RunError::Program(clipped(&error)),
+                Err(_) => RunError::Program("the program broke out of itself".to_owned()),
+            })?);
+        }
+        Ok(())
+    }
+}
+
+/// Runs a program without jaq. Tells whether it came to its end: if not, what was taken is not what the program gives.
+fn run_directly(
+    plan: &Plan,
+    input: Part<'_>,
+    facts: &Facts<'_>,
+    budget: &Budget,
+    take: &mut impl Take,
+) -> Result<bool, ReadError> {
+    // Values take about as much as their text; a frame of usual size fits into one piece.
+    let arena = Bump::with_capacity(4 * 1024 + 2 * facts.size.min(64 * 1024));
+    let input = input.borrowed(&arena)?;
+    let Some(globals) = facts.borrowed_globals(&arena, plan.reads) else { return Ok(false) };
+    let mut left = MAX_OUTPUTS;
+    let end = direct::run(plan, &arena, budget, globals, input, &mut |output| {
+        left = left.checked_sub(1).ok_or(Stop::Leave)?;
+        take.take(&output);
+        Ok(())
+    });
+    Ok(end.is_ok())
+}
+
+/// What a source without a mapping gives for one value of a frame: the value.
+pub(crate) fn unmapped(input: Part<'_>, facts: &Facts<'_>) -> Result<Outputs, ReadError> {
+    let arena = Bump::new();
+    let event = event(&input.borrowed(&arena)?, facts.stream, MAX_OUTPUT_BYTES);
+    Ok(Outputs { events: vec![event.map_err(Error::from)], ..Outputs::default() })
+}
+
+/// Takes the outputs of a run.
+trait Take {
+    /// The next output.
+    fn take(&mut self, output: &impl Tree);
+
+    /// The run begins anew: nothing was taken.
+    fn forget(&mut self);
+}
+
+/// Outputs, as a source needs them.
+struct Collected<'a> {
+    outputs: Outputs,
+    stream: &'a Arc<str>,
+    /// How many bytes of payload are left.
+    room: usize,
+}
+
+impl Take for Collected<'_> {
+    fn take(&mut self, given: &impl Tree) {
+        match output(given, self.stream, self.room) {
+            Ok(Output::Event(mapped)) => {
+                self.room -= mapped.event.data.as_str().len().min(self.room);
+                self.outputs.events.push(Ok(mapped));
+            }
+            Ok(Output::State(state)) => self.outputs.state = Some(state),
+            Ok(Output::Number(n)) => self.outputs.numbers.push(n),
+            Err(error) => self.outputs.events.push(Err(error.into())),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.outputs = Outputs::default();
+        self.room = MAX_OUTPUT_BYTES;
+    }
+}
+
+/// Outputs, as texts to be sent.
+struct Answers(Vec<Result<String, Error>>);
+
+impl Take for Answers {
+    fn take(&mut self, output: &impl Tree) {
+        self.0.push(match output.kind() {
+            Kind::Text(text) => Ok(String::from_utf8_lossy(text).into_owned()),
+            _ => write::text(output, MAX_ANSWER_BYTES)
+                .map_err(|e| Error::Program(format!("an answer cannot be sent: {e}"))),
+        });
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -170,56 +274,6 @@ impl Outputs {
     /// Whether there is nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.state.is_none() && self.numbers.is_empty()
-    }
-}
-
-/// What is known of a value besides itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts<'a> {
-    /// The name of its source, for the program.
-    pub source: &'a Arc<str>,
-    /// The name that its events bear.
-    pub stream: &'a Arc<str>,
-    /// The number of the connection that it came over, from 1: another one after each reconnect.
-    pub conn: u64,
-    /// What its feed calls the type of its frame.
-    pub event: Option<&'a str>,
-    /// What its instance of a demand-driven source was started for.
-    pub params: &'a Params,
-    /// When its frame arrived, in ms since 1970; under replay, when it arrived at the recorder.
-    pub received: i64,
-    /// The size of its frame, in bytes.
-    pub size: usize,
-    /// What was carried here from earlier values of the connection: an object.
-    pub state: &'a Val,
-}
-
-impl Facts<'_> {
-    /// In the order of [`compile::GLOBALS`].
-    fn globals(&self) -> [Val; compile::GLOBALS.len()] {
-        let conn = isize::try_from(self.conn).map_or(Val::Null, Val::from);
-        let event = self.event.map_or(Val::Null, |event| Val::from(event.to_owned()));
-        [Val::from(self.source.to_string()), conn, event, self.params(), self.received(), self.state.clone()]
-    }
-
-    fn params(&self) -> Val {
-        let text = |text: &String| Val::utf8_str(text.clone());
-        Val::obj(self.params.iter().map(|(name, value)| (text(name), text(value))).collect())
-    }
-
-    fn received(&self) -> Val {
-        isize::try_from(self.received).map_or(Val::Null, Val::from)
-    }
-
-    /// Bigger frames may cost more, up to a bound.
-    fn limits(&self) -> Limits {
-        let size = u64::try_from(self.size).unwrap_or(u64::MAX);
-        Limits {
-            steps: STEPS.saturating_add(size / 4).min(MAX_STEPS),
-            bytes: BYTES.saturating_add(size.saturating_mul(8)),
-            time: MAX_TIME,
-            stack: EVALUATION_STACK_BYTES,
-        }
     }
 }
 

@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     carried::Carried,
     config::Kind,
-    decode::{Decoding, Unpacked},
+    decode::{DecodeError, Decoding, Unpacked},
     error::Error,
     intake::{Intake, Offered, Outcome},
     map::{Facts, Mapping, STACK_BYTES},
@@ -197,9 +197,9 @@ impl Mapper {
         };
         let size = unpacked.len();
         self.intake.next_frame();
-        for value in unpacked.values() {
-            let value = match value {
-                Ok(value) => value,
+        for part in unpacked.parts() {
+            let part = match part {
+                Ok(part) => part,
                 Err(error) => {
                     status.lose(&error.into());
                     continue;
@@ -209,10 +209,20 @@ impl Mapper {
             let (source, stream) = (&self.intake.source, self.intake.stream.name());
             let params = &*self.intake.variant.params;
             let facts = Facts { source, stream, conn: attempt.0, event, params, received, size, state: &state };
-            if let Some(reply) = &self.reading.reply {
-                self.answer(reply, reply.mapping.answers(value.clone(), &facts), attempt);
+            // Both read the part: what is not JSON, the second one tells.
+            if let Some(reply) = &self.reading.reply
+                && let Ok(answers) = reply.mapping.answers(part, &facts)
+            {
+                self.answer(reply, answers, attempt);
             }
-            for mapped in self.intake.map(value, &facts, attempt, carried).into_iter().flatten() {
+            let mapped = match self.intake.map(part, &facts, attempt, carried) {
+                Ok(mapped) => mapped,
+                Err(error) => {
+                    status.lose(&DecodeError::from(error).into());
+                    continue;
+                }
+            };
+            for mapped in mapped.into_iter().flatten() {
                 if self.intake.offer(mapped, attempt, None).await == Offered::Closed {
                     return;
                 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use standpipe_protocol::refusal::did_you_mean;
-use standpipe_upstream::{SourceConfig, SourceStatus, Tried, try_on};
+use standpipe_upstream::{Mapping, SourceConfig, SourceStatus, Tried, try_on};
 
 use super::{
     Checked,
@@ -51,7 +51,8 @@ fn try_one(source: &SourceConfig, recording: &Path) -> anyhow::Result<Outcome> {
     let mut tally = Tally::default();
     let status = try_on(source, recording, |frame| tally.take(frame))
         .with_context(|| format!("try source `{}` on {}", source.name, recording.display()))?;
-    Ok(tally.close(status))
+    let left_to_jaq = source.mapping.as_ref().and_then(Mapping::left_to_jaq);
+    Ok(tally.close(status, left_to_jaq.map(str::to_owned)))
 }
 
 /// What is counted, frame by frame.
@@ -92,7 +93,7 @@ impl Tally {
         }
     }
 
-    fn close(self, status: SourceStatus) -> Outcome {
+    fn close(self, status: SourceStatus, left_to_jaq: Option<String>) -> Outcome {
         let mut topics: Vec<_> = self.topics.into_iter().collect();
         topics.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
         Outcome {
@@ -104,6 +105,7 @@ impl Tally {
             silent: self.silent,
             errors: status.errors,
             times: Times::of(self.took, self.longest, status.frames),
+            left_to_jaq,
             topics,
             others: self.others,
             failed: self.failed,

@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     /// Faults, by kind.
     pub(super) errors: BTreeMap<ErrorKind, u64>,
     pub(super) times: Times,
+    /// What of its mapping only jaq evaluates, which takes longer.
+    pub(super) left_to_jaq: Option<String>,
     /// Events by topic, most first.
     pub(super) topics: Vec<(String, u64)>,
     /// Events of topics that are not among them.
@@ -65,6 +67,7 @@ struct Row<'a> {
     silent: u64,
     errors: &'a BTreeMap<ErrorKind, u64>,
     micros_per_frame: &'a Times,
+    left_to_jaq: Option<&'a str>,
     topics: Vec<Topic<'a>>,
     other_topics: u64,
     failed: &'a [Failed],
@@ -110,6 +113,7 @@ impl Outcome {
             silent: self.silent,
             errors: &self.errors,
             micros_per_frame: &self.times,
+            left_to_jaq: self.left_to_jaq.as_deref(),
             topics: shown.iter().map(|(topic, events)| Topic { topic, events: *events }).collect(),
             other_topics,
             failed: &self.failed,
@@ -136,6 +140,9 @@ impl Outcome {
         let errors = errors.join(", ");
         line(format!("{}  {errors}", row("faults", self.errors.values().sum())).trim_end());
         line(&format!("  a frame takes {:.1} µs, the longest {:.1} µs", self.times.mean, self.times.longest));
+        if let Some(construct) = &self.left_to_jaq {
+            line(&format!("  the mapping is evaluated by jaq, which takes longer, because of {construct}"));
+        }
 
         let (shown, others) = self.shown(TOPICS);
         if !shown.is_empty() {
@@ -178,6 +185,7 @@ mod tests {
             silent: 70,
             errors: BTreeMap::from([(ErrorKind::Program, 2), (ErrorKind::Shape, 1)]),
             times: Times::of(Duration::from_millis(5), Duration::from_micros(70), 400),
+            left_to_jaq: Some("`reduce`".to_owned()),
             topics: topics.collect(),
             others: 1,
             failed: vec![Failed {
@@ -203,6 +211,7 @@ mod tests {
               silent            70  frames that gave nothing
               faults             3  program 2, shape 1
               a frame takes 12.5 µs, the longest 70.0 µs
+              the mapping is evaluated by jaq, which takes longer, because of `reduce`
               topic           events
               trades.0            25
               trades.1            24
@@ -239,7 +248,7 @@ mod tests {
         let mut outcome = outcome();
         outcome.topics.truncate(1);
         expect![[r#"
-            {"source":"kraken","frames":400,"bytes":65000,"events":326,"duplicates":2,"silent":70,"errors":{"program":2,"shape":1},"micros_per_frame":{"mean":12.5,"longest":70.0},"topics":[{"topic":"trades.0","events":25}],"other_topics":1,"failed":[{"frame":17,"kind":"program","message":"the mapping failed: cannot iterate over null","bytes":900,"shown":"{\"event\":\"\u001b[2J"}]}
+            {"source":"kraken","frames":400,"bytes":65000,"events":326,"duplicates":2,"silent":70,"errors":{"program":2,"shape":1},"micros_per_frame":{"mean":12.5,"longest":70.0},"left_to_jaq":"`reduce`","topics":[{"topic":"trades.0","events":25}],"other_topics":1,"failed":[{"frame":17,"kind":"program","message":"the mapping failed: cannot iterate over null","bytes":900,"shown":"{\"event\":\"\u001b[2J"}]}
         "#]]
         .assert_eq(&outcome.json());
     }

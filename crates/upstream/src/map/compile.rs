@@ -1,8 +1,8 @@
 //! A program's text, to something that can be run.
 //!
 //! This file decides what is a program: its size, its globals, and how an error in it is told. The text is read by
-//! jaq's own lexer and parser and compiled by jaq's compiler; between the two, [`guard`] makes costs
-//! countable. The program becomes the last definition of the prelude, because that is where jaq takes parsed terms;
+//! jaq's own lexer and parser and compiled by jaq's compiler; between the two, [`direct`] makes a plan of it, if it can, and
+//! [`guard`] makes costs countable. The program becomes the last definition of the prelude, because that is where jaq takes parsed terms;
 //! the main program of every mapping is then the one call of that definition.
 
 use jaq_core::{
@@ -16,7 +16,11 @@ use jaq_core::{
 };
 use standpipe_protocol::refusal::{clip, did_you_mean};
 
-use super::{guard, meter::Metered};
+use super::{
+    direct::{self, Plan, Refused},
+    guard,
+    meter::Metered,
+};
 
 /// The longest program, in bytes.
 pub(crate) const MAX_PROGRAM_BYTES: usize = 64 * 1024;
@@ -39,28 +43,39 @@ pub struct MappingError {
     pub message: String,
 }
 
+/// A program that can be run.
+pub(crate) struct Compiled {
+    /// As jaq runs it.
+    pub filter: Filter<Metered>,
+    /// As it is run directly; or the first thing in it that cannot be.
+    pub plan: Result<Plan, Refused>,
+}
+
 /// Compiles `program`.
 ///
 /// The parser, the compiler and the destructors recurse as deep as the program nests: call it where there is stack for
 /// [`MAX_PROGRAM_BYTES`] of nesting.
-pub(crate) fn compile(program: &str) -> Result<Filter<Metered>, MappingError> {
+pub(crate) fn compile(program: &str) -> Result<Compiled, MappingError> {
     if program.len() > MAX_PROGRAM_BYTES {
         let message = format!("the program has {} bytes, at most {MAX_PROGRAM_BYTES} are read", program.len());
         return Err(MappingError { line: 1, column: 1, message });
     }
-    let body = guard::guarded(parse(program)?);
+    let term = parse(program)?;
+    let plan = direct::lower(&term);
+    let body = guard::guarded(term);
     let main = Def { name: MAIN, args: Vec::new(), body };
     let (arena, file) = (Arena::default(), File { code: MAIN, path: () });
     let modules = Loader::new(guard::definitions().chain([main])).load(&arena, file);
     let modules = modules.map_err(|_| at(program, program, "the program cannot be loaded".to_owned()))?;
     let compiler = Compiler::default().with_funs(guard::functions()).with_global_vars(GLOBALS);
-    compiler.compile(modules).map_err(|errors| {
+    let filter = compiler.compile(modules).map_err(|errors| {
         let first = errors.into_iter().flat_map(|(_, errors)| errors).next();
         match first {
             Some((name, undefined)) => at(program, name, not_defined(name, &undefined)),
             None => at(program, program, "the program cannot be compiled".to_owned()),
         }
-    })
+    })?;
+    Ok(Compiled { filter, plan })
 }
 
 fn parse(program: &str) -> Result<Term<&str>, MappingError> {

@@ -14,7 +14,10 @@ use standpipe_protocol::{
 
 use crate::{
     merge::Extent,
-    value::write::{self, WriteError},
+    value::{
+        Kind, Tree,
+        write::{self, WriteError},
+    },
 };
 
 /// The longest key, in bytes.
@@ -80,13 +83,12 @@ pub enum ShapeError {
 }
 
 /// Tells what one output is. The payload of an event has at most `room` bytes.
-pub(crate) fn output(output: &Val, source: &Arc<str>, room: usize) -> Result<Output, ShapeError> {
-    if let Val::Obj(fields) = output
-        && let (1, Some((Val::TStr(name), value))) = (fields.len(), fields.first())
-    {
-        match (&***name, value) {
-            (b"state", Val::Obj(_)) => return Ok(Output::State(value.clone())),
-            (b"state", _) => return Err(wrong("state", format!("is an object, this is {}", kind(value)))),
+pub(crate) fn output(output: &impl Tree, source: &Arc<str>, room: usize) -> Result<Output, ShapeError> {
+    let mut fields = output.fields();
+    if let (1, Some((Some(name), value))) = (fields.len(), fields.next()) {
+        match (name, value.kind()) {
+            (b"state", Kind::Object) => return Ok(Output::State(value.to_val())),
+            (b"state", other) => return Err(wrong("state", format!("is an object, this is {}", word(&other)))),
             (b"n", _) if let Some(n) = ordinal(value)? => return Ok(Output::Number(n)),
             _ => {}
         }
@@ -95,12 +97,15 @@ pub(crate) fn output(output: &Val, source: &Arc<str>, room: usize) -> Result<Out
 }
 
 /// Makes an event of one output. Its payload has at most `room` bytes.
-pub(crate) fn event(output: &Val, source: &Arc<str>, room: usize) -> Result<Mapped, ShapeError> {
-    let Val::Obj(fields) = output else { return Err(ShapeError::NotAnObject(kind(output))) };
+pub(crate) fn event(output: &impl Tree, source: &Arc<str>, room: usize) -> Result<Mapped, ShapeError> {
+    let kind = output.kind();
+    if !matches!(kind, Kind::Object) {
+        return Err(ShapeError::NotAnObject(word(&kind)));
+    }
     let (mut topic, mut key, mut id, mut ts, mut n, mut extent, mut data) = (None, None, None, None, None, None, None);
-    for (name, value) in fields.iter() {
-        let Val::TStr(name) = name else { return Err(unknown("(not a text)")) };
-        match &***name {
+    for (name, value) in output.fields() {
+        let Some(name) = name else { return Err(unknown("(not a text)")) };
+        match name {
             b"topic" => topic = Some(topic_of(value)?),
             b"key" => key = text("key", value, MAX_KEY_BYTES)?,
             b"id" => id = text("id", value, MAX_EVENT_ID_BYTES)?,
@@ -116,20 +121,27 @@ pub(crate) fn event(output: &Val, source: &Arc<str>, room: usize) -> Result<Mapp
     Ok(Mapped { event: Event { topic, key, id, ts, n, source: Arc::clone(source), data }, extent })
 }
 
-fn topic_of(value: &Val) -> Result<Topic, ShapeError> {
-    let Val::TStr(text) = value else { return Err(wrong("topic", format!("is a text, this is {}", kind(value)))) };
-    let text = std::str::from_utf8(text).map_err(|_| wrong("topic", "is not UTF-8"))?;
-    Ok(Topic::new(text)?)
+fn topic_of(value: &impl Tree) -> Result<Topic, ShapeError> {
+    match value.kind() {
+        Kind::Text(text) => Ok(Topic::new(utf8("topic", text)?)?),
+        other => Err(wrong("topic", format!("is a text, this is {}", word(&other)))),
+    }
+}
+
+fn utf8<'t>(field: &'static str, text: &'t [u8]) -> Result<&'t str, ShapeError> {
+    std::str::from_utf8(text).map_err(|_| wrong(field, "is not UTF-8"))
 }
 
 /// A text, or a number as the digits it was written with. `null` is none.
-fn text(field: &'static str, value: &Val, max: usize) -> Result<Option<Box<str>>, ShapeError> {
-    let text: Box<str> = match value {
-        Val::Null => return Ok(None),
-        Val::TStr(text) => std::str::from_utf8(text).map_err(|_| wrong(field, "is not UTF-8"))?.into(),
-        Val::Num(Num::Float(f)) if !f.is_finite() => return Err(wrong(field, "is not a finite number")),
-        Val::Num(n) => n.to_string().into(),
-        _ => return Err(wrong(field, format!("is a text or a number, this is {}", kind(value)))),
+fn text(field: &'static str, value: &impl Tree, max: usize) -> Result<Option<Box<str>>, ShapeError> {
+    let text: Box<str> = match value.kind() {
+        Kind::Null => return Ok(None),
+        Kind::Text(text) => utf8(field, text)?.into(),
+        Kind::Float(f) if !f.is_finite() => return Err(wrong(field, "is not a finite number")),
+        other => match digits(&other) {
+            Some(digits) => digits.into(),
+            None => return Err(wrong(field, format!("is a text or a number, this is {}", word(&other)))),
+        },
     };
     if text.len() > max {
         return Err(wrong(field, format!("has {} bytes, at most {max} are possible", text.len())));
@@ -140,55 +152,68 @@ fn text(field: &'static str, value: &Val, max: usize) -> Result<Option<Box<str>>
     Ok(Some(text))
 }
 
-fn time(value: &Val) -> Result<Option<i64>, ShapeError> {
-    if matches!(value, Val::Null) {
+fn time(value: &impl Tree) -> Result<Option<i64>, ShapeError> {
+    let kind = value.kind();
+    if matches!(kind, Kind::Null) {
         return Ok(None);
     }
-    let ts = whole("ts", "milliseconds since 1970", value)?;
+    let ts = whole("ts", "milliseconds since 1970", &kind)?;
     if ts.unsigned_abs() > MAX_SEQ {
         return Err(wrong("ts", format!("is in milliseconds since 1970, {ts} is too far away")));
     }
     Ok(Some(ts))
 }
 
-fn ordinal(value: &Val) -> Result<Option<u64>, ShapeError> {
-    if matches!(value, Val::Null) {
+fn ordinal(value: &impl Tree) -> Result<Option<u64>, ShapeError> {
+    let kind = value.kind();
+    if matches!(kind, Kind::Null) {
         return Ok(None);
     }
-    if let Val::Num(big @ Num::BigInt(_)) = value
-        && let Ok(n) = big.to_string().parse()
+    if let Kind::Big(digits) = &kind
+        && let Ok(n) = digits.parse()
     {
         return Ok(Some(n));
     }
-    let n = whole("n", "running numbers", value)?;
+    let n = whole("n", "running numbers", &kind)?;
     u64::try_from(n).map(Some).map_err(|_| wrong("n", "is below 0"))
 }
 
 /// A whole number: an integer, or what arithmetic made of one (`1.5 * 2`).
-fn whole(field: &'static str, unit: &str, value: &Val) -> Result<i64, ShapeError> {
-    let Val::Num(n) = value else {
-        return Err(wrong(field, format!("is a whole number ({unit}), this is {}", kind(value))));
-    };
-    match n {
-        Num::Int(n) => return Ok(i64::try_from(*n).unwrap_or(i64::MAX)),
+fn whole(field: &'static str, unit: &str, value: &Kind<'_>) -> Result<i64, ShapeError> {
+    match value {
+        Kind::Int(n) => return Ok(i64::try_from(*n).unwrap_or(i64::MAX)),
         #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
-        Num::Float(f) if f.fract() == 0.0 && f.abs() <= EXACT => return Ok(*f as i64),
+        Kind::Float(f) if f.fract() == 0.0 && f.abs() <= EXACT => return Ok(*f as i64),
         _ => {}
     }
-    let digits: String = n.to_string().chars().take(32).collect();
+    let Some(digits) = digits(value) else {
+        return Err(wrong(field, format!("is a whole number ({unit}), this is {}", word(value))));
+    };
+    let digits: String = digits.chars().take(32).collect();
     Err(wrong(field, format!("is a whole number ({unit}), {digits} is not: use `floor`, or another unit")))
 }
 
-fn extent_of(value: &Val) -> Result<Option<Extent>, ShapeError> {
+/// A number, as it is written.
+fn digits(value: &Kind<'_>) -> Option<String> {
     match value {
-        Val::Null => Ok(None),
-        Val::Bool(true) => Ok(Some(Extent::Full)),
-        Val::Bool(false) => Ok(Some(Extent::Part)),
-        _ => Err(wrong("full", format!("is `true` or `false`, this is {}", kind(value)))),
+        Kind::Int(n) => Some(n.to_string()),
+        Kind::Float(f) => Some(Num::Float(*f).to_string()),
+        Kind::Decimal(digits) => Some((*digits).to_owned()),
+        Kind::Big(digits) => Some(digits.to_string()),
+        _ => None,
     }
 }
 
-fn payload(value: &Val, room: usize) -> Result<Json, ShapeError> {
+fn extent_of(value: &impl Tree) -> Result<Option<Extent>, ShapeError> {
+    match value.kind() {
+        Kind::Null => Ok(None),
+        Kind::Bool(true) => Ok(Some(Extent::Full)),
+        Kind::Bool(false) => Ok(Some(Extent::Part)),
+        other => Err(wrong("full", format!("is `true` or `false`, this is {}", word(&other)))),
+    }
+}
+
+fn payload(value: &impl Tree, room: usize) -> Result<Json, ShapeError> {
     let text = write::text(value, room).map_err(|e: WriteError| wrong("data", format!("cannot be sent: {e}")))?;
     Ok(Json::written(text))
 }
@@ -222,14 +247,14 @@ fn unknown(name: &str) -> ShapeError {
 }
 
 /// The word for the type of a value, with its article.
-fn kind(value: &Val) -> &'static str {
+fn word(value: &Kind<'_>) -> &'static str {
     match value {
-        Val::Null => "null",
-        Val::Bool(_) => "a boolean",
-        Val::Num(_) => "a number",
-        Val::BStr(_) => "bytes",
-        Val::TStr(_) => "a text",
-        Val::Arr(_) => "an array",
-        Val::Obj(_) => "an object",
+        Kind::Null => "null",
+        Kind::Bool(_) => "a boolean",
+        Kind::Int(_) | Kind::Float(_) | Kind::Decimal(_) | Kind::Big(_) => "a number",
+        Kind::Bytes => "bytes",
+        Kind::Text(_) => "a text",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
     }
 }

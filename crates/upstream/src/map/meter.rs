@@ -70,24 +70,42 @@ impl Budget {
         Self { limits, steps, bytes, deadline: Instant::now() + limits.time, base }
     }
 
-    /// Counts one step; unwinds when there are none left.
-    pub(crate) fn step(&self) {
-        let Some(left) = self.steps.get().checked_sub(1) else { exceed(Exceeded::Steps(self.limits.steps)) };
+    /// Steps and bytes anew, for the same run begun once more. Its time goes on.
+    pub(crate) fn refill(&self) {
+        self.steps.set(self.limits.steps);
+        self.bytes.set(self.limits.bytes);
+    }
+
+    /// Counts one step, if there is one left.
+    pub(crate) fn try_step(&self) -> Result<(), Exceeded> {
+        let Some(left) = self.steps.get().checked_sub(1) else { return Err(Exceeded::Steps(self.limits.steps)) };
         self.steps.set(left);
         let here = 0_u8;
         if self.base.abs_diff(std::ptr::from_ref(&here).addr()) > self.limits.stack {
-            exceed(Exceeded::Stack(self.limits.stack));
+            return Err(Exceeded::Stack(self.limits.stack));
         }
         if left.is_multiple_of(STEPS_PER_LOOK) && Instant::now() > self.deadline {
-            exceed(Exceeded::Time(self.limits.time));
+            return Err(Exceeded::Time(self.limits.time));
         }
+        Ok(())
+    }
+
+    /// Counts `bytes` that are about to be made, if there are so many left.
+    pub(crate) fn try_charge(&self, bytes: usize) -> Result<(), Exceeded> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let Some(left) = self.bytes.get().checked_sub(bytes) else { return Err(Exceeded::Bytes(self.limits.bytes)) };
+        self.bytes.set(left);
+        Ok(())
+    }
+
+    /// Counts one step; unwinds when there are none left.
+    pub(crate) fn step(&self) {
+        self.try_step().unwrap_or_else(|bound| exceed(bound));
     }
 
     /// Counts `bytes` that are about to be made; unwinds when there are not so many left.
     pub(crate) fn charge(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let Some(left) = self.bytes.get().checked_sub(bytes) else { exceed(Exceeded::Bytes(self.limits.bytes)) };
-        self.bytes.set(left);
+        self.try_charge(bytes).unwrap_or_else(|bound| exceed(bound));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Mappings as their authors see them.
 
 mod bounds;
+mod evaluators;
 mod operators;
 
 use std::thread;
@@ -9,7 +10,7 @@ use expect_test::expect;
 use standpipe_protocol::Event;
 
 use super::*;
-use crate::value::read;
+use crate::{carried::State, template::Params, value::read};
 
 /// For programs that end, on a machine that may be busy with other things.
 const UNHURRIED: Duration = Duration::from_secs(100);
@@ -22,8 +23,31 @@ fn on_a_mapping_thread<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// Takes outputs as jaq writes them.
+#[derive(Debug, Default, PartialEq)]
+struct Shown(Vec<Result<String, String>>);
+
+impl Take for Shown {
+    fn take(&mut self, output: &impl Tree) {
+        self.0.push(Ok(output.to_val().to_string()));
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Takes outputs and drops them.
+struct Ignored;
+
+impl Take for Ignored {
+    fn take(&mut self, _: &impl Tree) {}
+
+    fn forget(&mut self) {}
+}
+
 /// What is known of a frame of a test.
-fn facts<'a>(source: &'a Arc<str>, frame: &str, state: &'a Val) -> Facts<'a> {
+fn facts<'a>(source: &'a Arc<str>, frame: &str, state: &'a State) -> Facts<'a> {
     const NONE: &Params = &Params::new();
     let (received, size) = (1_618_678_133_123, frame.len());
     Facts { source, stream: source, conn: 1, event: None, params: NONE, received, size, state }
@@ -38,11 +62,12 @@ fn mapped(program: &str, frame: &str) -> Vec<String> {
 fn mapped_with(state: &str, program: &str, frame: &str) -> Vec<String> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
-        let (source, state) = (Arc::from("kraken"), read::value(state.as_bytes()).unwrap());
+        let state = State::try_from(&read::value(state.as_bytes()).unwrap()).unwrap();
+        let source = Arc::from("kraken");
         let facts = facts(&source, frame, &state);
         let limits = Limits { time: UNHURRIED, ..facts.limits() };
         let Outputs { events, state, numbers } =
-            mapping.outputs_within(read::value(frame.as_bytes()).unwrap(), &facts, limits);
+            mapping.outputs_within(Part::Json(frame.as_bytes()), &facts, limits).unwrap();
         let line = |Mapped { event, extent }: Mapped| {
             let Event { topic, key, id, ts, n, source: _, data } = event;
             let mut line = topic.to_string();
@@ -214,9 +239,9 @@ fn nothing_reaches_outside_of_the_frame() {
 fn answers_are_texts_or_json() {
     let mapping = Mapping::compile(r#"select(.event? == "ping") | "pong", {event: "pong", id}"#).unwrap();
     let answers = |frame: &'static str| {
-        let (source, state) = (Arc::from("s"), Val::Null);
+        let (source, state) = (Arc::from("s"), State::default());
         let facts = facts(&source, frame, &state);
-        let answers = mapping.answers(read::value(frame.as_bytes()).unwrap(), &facts);
+        let answers = mapping.answers(Part::Json(frame.as_bytes()), &facts).unwrap();
         answers.into_iter().map(Result::unwrap).collect::<Vec<_>>()
     };
     let given = on_a_mapping_thread(|| answers(r#"{"event":"ping","id":1.50}"#));

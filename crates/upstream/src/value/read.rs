@@ -8,13 +8,20 @@
 //! A lone surrogate (`"\ud83d"`, which languages with UTF-16 texts write when they cut one) becomes U+FFFD: one
 //! character is lost rather than the frame. Of a key that stands twice the last value counts, as in JavaScript.
 //!
+//! What is made of it is a [`Build`]'s business, so that values of both kinds are read by the same rules.
+//!
 //! The size of the input is bounded by whoever calls: time and memory are linear in it.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use jaq_json::{Map, Num, Rc, Val};
 
 /// The deepest nesting of arrays and objects.
 pub(crate) const MAX_DEPTH: usize = 128;
+
+/// What nests deeper is written part by part, which counts the levels.
+pub(crate) const MAX_VERBATIM_DEPTH: usize = 32;
 
 /// Integers of more digits than this are kept as text: computing with them would cost more than linear time.
 const MAX_INTEGER_DIGITS: usize = 64;
@@ -29,20 +36,64 @@ pub(crate) struct ReadError {
     pub at: usize,
 }
 
-/// Reads exactly one value.
+/// Makes values of what is read.
+pub(crate) trait Build<'a> {
+    type Value;
+    /// The items of an array that is not closed yet.
+    type Items;
+    /// The fields of an object that is not closed yet.
+    type Fields;
+
+    fn null(&mut self) -> Self::Value;
+    fn bool(&mut self, is: bool) -> Self::Value;
+    fn number(&mut self, digits: &'a str, integer: Integer) -> Self::Value;
+    fn text(&mut self, text: Cow<'a, str>) -> Self::Value;
+    fn items(&mut self) -> Self::Items;
+    fn item(&mut self, items: &mut Self::Items, item: Self::Value);
+    fn array(&mut self, items: Self::Items, span: Span<'a>) -> Self::Value;
+    fn fields(&mut self) -> Self::Fields;
+    fn field(&mut self, fields: &mut Self::Fields, name: Cow<'a, str>, value: Self::Value);
+    /// The object, and whether a name stood twice in it.
+    fn object(&mut self, fields: Self::Fields, span: Span<'a>) -> (Self::Value, bool);
+}
+
+/// Whether digits are an integer that may be computed with as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Integer {
+    Yes,
+    No,
+}
+
+/// The text of an array or object, if that is what would be written of it: without white space, without escapes that are
+/// not needed, and with each name once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span<'a>(pub Option<&'a str>);
+
+/// Reads exactly one value, for jaq.
 pub(crate) fn value(bytes: &[u8]) -> Result<Val, ReadError> {
-    let mut reader = Reader { bytes, at: 0 };
+    read(bytes, &mut Owned)
+}
+
+/// Reads exactly one value.
+pub(crate) fn read<'a, B: Build<'a>>(bytes: &'a [u8], build: &mut B) -> Result<B::Value, ReadError> {
+    let text = std::str::from_utf8(bytes).or_else(|e| std::str::from_utf8(bytes.get(..e.valid_up_to()).unwrap_or(&[])));
+    let mut reader = Reader { bytes, text: text.unwrap_or_default(), at: 0, changed: 0, build };
     let value = reader.value(MAX_DEPTH)?;
     reader.space();
     if reader.at < bytes.len() { reader.fail("more than one value") } else { Ok(value) }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'b, B> {
     bytes: &'a [u8],
+    /// The bytes, as far as they are UTF-8.
+    text: &'a str,
     at: usize,
+    /// Where the last thing ends that would be written otherwise than it stands here.
+    changed: usize,
+    build: &'b mut B,
 }
 
-impl Reader<'_> {
+impl<'a, B: Build<'a>> Reader<'a, '_, B> {
     fn fail<T>(&self, what: &'static str) -> Result<T, ReadError> {
         let what = if self.at < self.bytes.len() { what } else { "the text ends too early" };
         Err(ReadError { what, at: self.at })
@@ -62,46 +113,75 @@ impl Reader<'_> {
     fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
+            self.changed = self.at;
         }
     }
 
+    /// What began at `start` and ends here.
+    fn span(&self, start: usize) -> Span<'a> {
+        Span(if self.changed > start { None } else { self.text.get(start..self.at) })
+    }
+
     /// Recurses once per level, at most `depth` times.
-    fn value(&mut self, depth: usize) -> Result<Val, ReadError> {
+    fn value(&mut self, depth: usize) -> Result<B::Value, ReadError> {
         self.space();
         match self.peek() {
-            Some(b'"') => Ok(Val::utf8_str(self.text()?)),
+            Some(b'"') => {
+                let text = self.text()?;
+                Ok(self.build.text(text))
+            }
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Val::Bool(true)),
-            Some(b'f') => self.word("false", Val::Bool(false)),
-            Some(b'n') => self.word("null", Val::Null),
+            Some(b't') => {
+                self.word("true")?;
+                Ok(self.build.bool(true))
+            }
+            Some(b'f') => {
+                self.word("false")?;
+                Ok(self.build.bool(false))
+            }
+            Some(b'n') => {
+                self.word("null")?;
+                Ok(self.build.null())
+            }
             _ => self.fail("expected a value"),
         }
     }
 
-    fn word(&mut self, word: &str, value: Val) -> Result<Val, ReadError> {
+    fn word(&mut self, word: &str) -> Result<(), ReadError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word.as_bytes()) {
             return self.fail("expected a value");
         }
         self.at += word.len();
-        Ok(value)
+        Ok(())
     }
 
-    fn array(&mut self, depth: usize) -> Result<Val, ReadError> {
+    /// One level deeper.
+    fn deeper(&mut self, depth: usize) -> Result<usize, ReadError> {
         let Some(depth) = depth.checked_sub(1) else { return self.fail("nested too deep") };
         self.at += 1;
-        let mut items = Vec::new();
+        if depth < MAX_DEPTH - MAX_VERBATIM_DEPTH {
+            self.changed = self.at;
+        }
+        Ok(depth)
+    }
+
+    fn array(&mut self, depth: usize) -> Result<B::Value, ReadError> {
+        let start = self.at;
+        let depth = self.deeper(depth)?;
+        let mut items = self.build.items();
         self.space();
         if self.eat(b']') {
-            return Ok(Val::Arr(Rc::new(items)));
+            return Ok(self.build.array(items, self.span(start)));
         }
         loop {
-            items.push(self.value(depth)?);
+            let item = self.value(depth)?;
+            self.build.item(&mut items, item);
             self.space();
             if self.eat(b']') {
-                return Ok(Val::Arr(Rc::new(items)));
+                return Ok(self.build.array(items, self.span(start)));
             }
             if !self.eat(b',') {
                 return self.fail("expected `,` or `]`");
@@ -109,37 +189,41 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Val, ReadError> {
-        let Some(depth) = depth.checked_sub(1) else { return self.fail("nested too deep") };
-        self.at += 1;
-        let mut entries = Map::default();
+    fn object(&mut self, depth: usize) -> Result<B::Value, ReadError> {
+        let start = self.at;
+        let depth = self.deeper(depth)?;
+        let mut fields = self.build.fields();
         self.space();
-        if self.eat(b'}') {
-            return Ok(Val::obj(entries));
+        if !self.eat(b'}') {
+            loop {
+                self.space();
+                if self.peek() != Some(b'"') {
+                    return self.fail("expected a key");
+                }
+                let name = self.text()?;
+                self.space();
+                if !self.eat(b':') {
+                    return self.fail("expected `:`");
+                }
+                let value = self.value(depth)?;
+                self.build.field(&mut fields, name, value);
+                self.space();
+                if self.eat(b'}') {
+                    break;
+                }
+                if !self.eat(b',') {
+                    return self.fail("expected `,` or `}`");
+                }
+            }
         }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return self.fail("expected a key");
-            }
-            let key = Val::utf8_str(self.text()?);
-            self.space();
-            if !self.eat(b':') {
-                return self.fail("expected `:`");
-            }
-            let value = self.value(depth)?;
-            entries.insert(key, value);
-            self.space();
-            if self.eat(b'}') {
-                return Ok(Val::obj(entries));
-            }
-            if !self.eat(b',') {
-                return self.fail("expected `,` or `}`");
-            }
+        let (object, repeats) = self.build.object(fields, self.span(start));
+        if repeats {
+            self.changed = self.at;
         }
+        Ok(object)
     }
 
-    fn number(&mut self) -> Result<Val, ReadError> {
+    fn number(&mut self) -> Result<B::Value, ReadError> {
         let start = self.at;
         let negative = self.eat(b'-');
         let digits = self.at;
@@ -159,11 +243,10 @@ impl Reader<'_> {
             }
             self.digits()?;
         }
-        let text = self.bytes.get(start..self.at).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("0");
+        let text = self.text.get(start..self.at).unwrap_or("0");
         // As an integer, `-0` would lose its sign.
         let is_integer = is_integer && integer_digits <= MAX_INTEGER_DIGITS && !(negative && text == "-0");
-        let integer = if is_integer { Num::from_str_radix(text, 10) } else { None };
-        Ok(Val::Num(integer.unwrap_or_else(|| Num::Dec(Rc::new(text.to_owned())))))
+        Ok(self.build.number(text, if is_integer { Integer::Yes } else { Integer::No }))
     }
 
     fn digits(&mut self) -> Result<(), ReadError> {
@@ -174,59 +257,64 @@ impl Reader<'_> {
         if self.at == start { self.fail("expected a digit") } else { Ok(()) }
     }
 
-    fn text(&mut self) -> Result<Bytes, ReadError> {
+    fn text(&mut self) -> Result<Cow<'a, str>, ReadError> {
         self.at += 1;
         let start = self.at;
         self.plain()?;
+        let plain = self.utf8(start)?;
         if self.eat(b'"') {
-            let plain = self.bytes.get(start..self.at - 1).unwrap_or_default();
-            return utf8(start, plain).map(Bytes::copy_from_slice);
+            return Ok(Cow::Borrowed(plain));
         }
-        let mut text = Vec::new();
-        let mut from = start;
-        loop {
-            let plain = self.bytes.get(from..self.at).unwrap_or_default();
-            text.extend_from_slice(utf8(from, plain)?);
-            if self.eat(b'"') {
-                return Ok(text.into());
-            }
+        let mut text = plain.to_owned();
+        while !self.eat(b'"') {
             self.escape(&mut text)?;
-            from = self.at;
+            let from = self.at;
             self.plain()?;
+            text.push_str(self.utf8(from)?);
         }
+        Ok(Cow::Owned(text))
+    }
+
+    /// What stands from `start` to here, which was not looked at but for quotes.
+    fn utf8(&self, start: usize) -> Result<&'a str, ReadError> {
+        self.text.get(start..self.at).ok_or(ReadError { what: "not UTF-8", at: self.text.len() })
     }
 
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), ReadError> {
-        loop {
-            match self.peek() {
-                Some(b'"' | b'\\') => return Ok(()),
-                Some(0..0x20) | None => return self.fail("a control character inside of a text"),
-                Some(_) => self.at += 1,
-            }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
+        match self.peek() {
+            Some(b'"' | b'\\') => Ok(()),
+            _ => self.fail("a control character inside of a text"),
         }
     }
 
-    fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), ReadError> {
+    fn escape(&mut self, text: &mut String) -> Result<(), ReadError> {
+        let start = self.at;
         self.at += 1;
         let Some(byte) = self.peek() else { return self.fail("") };
         let plain = match byte {
-            b'"' | b'\\' | b'/' => byte,
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
             b'u' => {
                 self.at += 1;
-                let c = self.unicode()?;
-                text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                text.push(self.unicode()?);
+                // Few characters are written so, and not by many: it is not worth finding out.
+                self.changed = self.at;
                 return Ok(());
             }
             _ => return self.fail("an unknown escape"),
         };
         self.at += 1;
         text.push(plain);
+        if matches!(byte, b'/' | b'b' | b'f') {
+            self.changed = start + 2;
+        }
         Ok(())
     }
 
@@ -262,10 +350,56 @@ impl Reader<'_> {
     }
 }
 
-/// `plain`, which begins at `start`, if it is UTF-8.
-fn utf8(start: usize, plain: &[u8]) -> Result<&[u8], ReadError> {
-    match std::str::from_utf8(plain) {
-        Ok(_) => Ok(plain),
-        Err(e) => Err(ReadError { what: "not UTF-8", at: start + e.valid_up_to() }),
+/// Makes values for jaq.
+struct Owned;
+
+impl<'a> Build<'a> for Owned {
+    type Value = Val;
+    type Items = Vec<Val>;
+    type Fields = Map<Val, Val>;
+
+    fn null(&mut self) -> Val {
+        Val::Null
+    }
+
+    fn bool(&mut self, is: bool) -> Val {
+        Val::Bool(is)
+    }
+
+    fn number(&mut self, digits: &'a str, integer: Integer) -> Val {
+        let integer = if integer == Integer::Yes { Num::from_str_radix(digits, 10) } else { None };
+        Val::Num(integer.unwrap_or_else(|| Num::Dec(Rc::new(digits.to_owned()))))
+    }
+
+    fn text(&mut self, text: Cow<'a, str>) -> Val {
+        Val::utf8_str(match text {
+            Cow::Borrowed(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Cow::Owned(text) => text.into(),
+        })
+    }
+
+    fn items(&mut self) -> Vec<Val> {
+        Vec::new()
+    }
+
+    fn item(&mut self, items: &mut Vec<Val>, item: Val) {
+        items.push(item);
+    }
+
+    fn array(&mut self, items: Vec<Val>, _: Span<'a>) -> Val {
+        Val::Arr(Rc::new(items))
+    }
+
+    fn fields(&mut self) -> Map<Val, Val> {
+        Map::default()
+    }
+
+    fn field(&mut self, fields: &mut Map<Val, Val>, name: Cow<'a, str>, value: Val) {
+        let name = self.text(name);
+        fields.insert(name, value);
+    }
+
+    fn object(&mut self, fields: Map<Val, Val>, _: Span<'a>) -> (Val, bool) {
+        (Val::obj(fields), false)
     }
 }

@@ -4,9 +4,12 @@
 //! that are not texts) are refused by name instead of being written as something else; so is what nests too deep for
 //! readers, and what would be longer than the caller has room for.
 
-use jaq_json::{Num, Val};
+use jaq_json::Num;
 
-use super::read::MAX_DEPTH;
+use super::{
+    Kind, Tree,
+    read::{MAX_DEPTH, MAX_VERBATIM_DEPTH},
+};
 
 /// Why a value has no JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +31,7 @@ pub(crate) enum WriteError {
 }
 
 /// The JSON text of `value`, at most `max` bytes long.
-pub(crate) fn text(value: &Val, max: usize) -> Result<String, WriteError> {
+pub(crate) fn text(value: &impl Tree, max: usize) -> Result<String, WriteError> {
     let mut writer = Writer { out: String::new(), max };
     // Readers of events accept one level less than ours: the event itself is the outermost.
     writer.value(value, MAX_DEPTH - 2)?;
@@ -41,18 +44,31 @@ struct Writer {
 }
 
 impl Writer {
-    fn value(&mut self, value: &Val, depth: usize) -> Result<(), WriteError> {
-        match value {
-            Val::Null => self.push("null"),
-            Val::Bool(true) => self.push("true"),
-            Val::Bool(false) => self.push("false"),
-            Val::Num(n) => self.number(n),
-            Val::TStr(text) => self.string(text),
-            Val::BStr(_) => Err(WriteError::Bytes),
-            Val::Arr(items) => {
+    fn value<T: Tree>(&mut self, value: &T, depth: usize) -> Result<(), WriteError> {
+        match value.kind() {
+            Kind::Null => self.push("null"),
+            Kind::Bool(true) => self.push("true"),
+            Kind::Bool(false) => self.push("false"),
+            Kind::Int(n) => self.push(&n.to_string()),
+            Kind::Float(f) if !f.is_finite() => Err(WriteError::NotFinite),
+            Kind::Float(f) => self.push(&Num::Float(f).to_string()),
+            Kind::Decimal(digits) => match digits.strip_prefix('-').unwrap_or(digits).as_bytes() {
+                [b'0', b'0'..=b'9', ..] => Err(WriteError::Number),
+                _ => self.push(digits),
+            },
+            Kind::Big(digits) => self.push(&digits),
+            Kind::Text(text) => self.string(text),
+            Kind::Bytes => Err(WriteError::Bytes),
+            Kind::Array | Kind::Object
+                if depth > MAX_VERBATIM_DEPTH
+                    && let Some(text) = value.verbatim() =>
+            {
+                self.push(text)
+            }
+            Kind::Array => {
                 let depth = depth.checked_sub(1).ok_or(WriteError::Depth)?;
                 self.push("[")?;
-                for (i, item) in items.iter().enumerate() {
+                for (i, item) in value.items().iter().enumerate() {
                     if i > 0 {
                         self.push(",")?;
                     }
@@ -60,31 +76,19 @@ impl Writer {
                 }
                 self.push("]")
             }
-            Val::Obj(entries) => {
+            Kind::Object => {
                 let depth = depth.checked_sub(1).ok_or(WriteError::Depth)?;
                 self.push("{")?;
-                for (i, (key, value)) in entries.iter().enumerate() {
+                for (i, (name, value)) in value.fields().enumerate() {
                     if i > 0 {
                         self.push(",")?;
                     }
-                    let Val::TStr(key) = key else { return Err(WriteError::Key) };
-                    self.string(key)?;
+                    self.string(name.ok_or(WriteError::Key)?)?;
                     self.push(":")?;
                     self.value(value, depth)?;
                 }
                 self.push("}")
             }
-        }
-    }
-
-    fn number(&mut self, number: &Num) -> Result<(), WriteError> {
-        match number {
-            Num::Float(f) if !f.is_finite() => Err(WriteError::NotFinite),
-            Num::Dec(digits) => match digits.strip_prefix('-').unwrap_or(digits).as_bytes() {
-                [b'0', b'0'..=b'9', ..] => Err(WriteError::Number),
-                _ => self.push(digits),
-            },
-            _ => self.push(&number.to_string()),
         }
     }
 
@@ -122,6 +126,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use jaq_json::Val;
+
     use super::*;
     use crate::value::read;
 

@@ -6,10 +6,10 @@ use super::*;
 fn end(program: &str, frame: &str) -> Result<(), RunError> {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
     on_a_mapping_thread(|| {
-        let (source, state) = (Arc::from("s"), Val::Null);
+        let (source, state) = (Arc::from("s"), State::default());
         let facts = facts(&source, frame, &state);
         let limits = Limits { time: UNHURRIED, ..facts.limits() };
-        mapping.run(read::value(frame.as_bytes()).unwrap(), &facts, limits, drop)
+        mapping.run(Part::Json(frame.as_bytes()), &facts, limits, &mut Ignored).unwrap()
     })
 }
 

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Outputs = Vec<Result<String, String>>;
+type Texts = Vec<Result<String, String>>;
 
 /// What jaq itself makes of it.
-fn plain(program: &str, input: &str) -> Outputs {
+fn plain(program: &str, input: &str) -> Texts {
     let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
     let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     let (arena, file) = (Arena::default(), File { code: program, path: () });
@@ -32,17 +32,17 @@ fn plain(program: &str, input: &str) -> Outputs {
 }
 
 /// What a mapping makes of it.
-fn counted(program: &str, input: &str) -> Outputs {
+fn counted(program: &str, input: &str) -> Texts {
     let mapping = Mapping::compile(program).unwrap_or_else(|e| panic!("{program}: {e}"));
-    let (source, state) = (Arc::from("s"), Val::Null);
+    let (source, state) = (Arc::from("s"), State::default());
     let facts = facts(&source, input, &state);
-    let mut outputs = Vec::new();
-    let input = read::value(input.as_bytes()).unwrap();
-    match mapping.run(input, &facts, facts.limits(), |output| outputs.push(Ok(output.to_string()))) {
-        Err(RunError::Program(error)) => outputs.push(Err(error)),
+    let mut shown = Shown::default();
+    let (input, budget) = (read::value(input.as_bytes()).unwrap(), Budget::new(facts.limits()));
+    match mapping.run_by_jaq(input, &facts, &budget, &mut shown) {
+        Err(RunError::Program(error)) => shown.0.push(Err(error)),
         end => assert_eq!(end, Ok(()), "{program}"),
     }
-    outputs
+    shown.0
 }
 
 fn assert_same(program: &str, input: &str) {
