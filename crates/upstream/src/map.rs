@@ -17,6 +17,7 @@ mod guard;
 mod meter;
 
 use std::{
+    cell::Cell,
     fmt::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -180,24 +181,44 @@ fn run_directly(
     budget: &Budget,
     take: &mut impl Take,
 ) -> Result<bool, ReadError> {
-    // Values take about as much as their text; a frame of usual size fits into one piece.
-    let arena = Bump::with_capacity(4 * 1024 + 2 * facts.size.min(64 * 1024));
-    let input = input.borrowed(&arena)?;
-    let Some(globals) = facts.borrowed_globals(&arena, plan.reads) else { return Ok(false) };
-    let mut left = MAX_OUTPUTS;
-    let end = direct::run(plan, &arena, budget, globals, input, &mut |output| {
-        left = left.checked_sub(1).ok_or(Stop::Leave)?;
-        take.take(&output);
-        Ok(())
-    });
-    Ok(end.is_ok())
+    in_arena(|arena| {
+        let input = input.borrowed(arena)?;
+        let Some(globals) = facts.borrowed_globals(arena, plan.reads) else { return Ok(false) };
+        let mut left = MAX_OUTPUTS;
+        let end = direct::run(plan, arena, budget, globals, input, &mut |output| {
+            left = left.checked_sub(1).ok_or(Stop::Leave)?;
+            take.take(&output);
+            Ok(())
+        });
+        Ok(end.is_ok())
+    })
 }
 
 /// What a source without a mapping gives for one value of a frame: the value.
 pub(crate) fn unmapped(input: Part<'_>, facts: &Facts<'_>) -> Result<Outputs, ReadError> {
-    let arena = Bump::new();
-    let event = event(&input.borrowed(&arena)?, facts.stream, MAX_OUTPUT_BYTES);
-    Ok(Outputs { events: vec![event.map_err(Error::from)], ..Outputs::default() })
+    in_arena(|arena| {
+        let event = event(&input.borrowed(arena)?, facts.stream, MAX_OUTPUT_BYTES);
+        Ok(Outputs { events: vec![event.map_err(Error::from)], ..Outputs::default() })
+    })
+}
+
+/// The largest arena that a thread keeps from run to run, in bytes. Frames of usual size need less.
+const MAX_KEPT_ARENA: usize = 64 * 1024;
+
+thread_local! {
+    /// The arena of the runs on this thread: to ask for one each time costs more than many a run.
+    static ARENA: Cell<Option<Bump>> = const { Cell::new(None) };
+}
+
+/// Does `work` with an arena that is empty before and after.
+fn in_arena<T>(work: impl FnOnce(&Bump) -> T) -> T {
+    let mut arena = ARENA.take().unwrap_or_default();
+    let done = work(&arena);
+    arena.reset();
+    if arena.allocated_bytes() <= MAX_KEPT_ARENA {
+        ARENA.set(Some(arena));
+    }
+    done
 }
 
 /// Takes the outputs of a run.

@@ -43,7 +43,7 @@ pub(crate) const MAX_WAITING_FRAMES: usize = 256;
 pub(crate) const MAX_WAITING_KIB: u32 = 32 * 1024;
 
 /// How many jobs are taken from the queue at a time.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 
 /// What is brought to the thread.
 pub(crate) enum Job {

@@ -214,6 +214,9 @@ fn extent_of(value: &impl Tree) -> Result<Option<Extent>, ShapeError> {
 }
 
 fn payload(value: &impl Tree, room: usize) -> Result<Json, ShapeError> {
+    if let Some(text) = value.verbatim().filter(|text| text.len() <= room) {
+        return Ok(Json::written(text));
+    }
     let text = write::text(value, room).map_err(|e: WriteError| wrong("data", format!("cannot be sent: {e}")))?;
     Ok(Json::written(text))
 }

@@ -55,7 +55,7 @@ pub(crate) struct Object<'a> {
 pub(crate) type Field<'a> = (&'a str, Value<'a>);
 
 /// So many fields are looked through one by one.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 impl<'a> Array<'a> {
     /// An array of `items`.
@@ -73,6 +73,14 @@ impl<'a> Object<'a> {
     pub(crate) fn new(arena: &'a Bump, fields: &[Field<'a>]) -> &'a Self {
         let (fields, order, _) = arranged(arena, fields);
         arena.alloc(Self { fields, order, verbatim: None })
+    }
+
+    /// The same, of fields that are in the arena.
+    pub(crate) fn of(arena: &'a Bump, fields: Vec<'a, Field<'a>>) -> &'a Self {
+        if fields.len() > FEW || repeat(&fields) {
+            return Self::new(arena, &fields);
+        }
+        arena.alloc(Self { fields: fields.into_bump_slice(), order: &[], verbatim: None })
     }
 
     pub(crate) fn fields(&self) -> &'a [Field<'a>] {
@@ -94,7 +102,7 @@ impl<'a> Object<'a> {
 /// `fields` in the arena, each name once; their places by name, where there are many; and whether a name stood twice.
 fn arranged<'a>(arena: &'a Bump, fields: &[Field<'a>]) -> (&'a [Field<'a>], &'a [u32], bool) {
     if fields.len() <= FEW {
-        if !may_repeat(fields) {
+        if !repeat(fields) {
             return (arena.alloc_slice_copy(fields), &[], false);
         }
         let mut once: Vec<'_, Field<'_>> = Vec::with_capacity_in(fields.len(), arena);
@@ -104,8 +112,7 @@ fn arranged<'a>(arena: &'a Bump, fields: &[Field<'a>]) -> (&'a [Field<'a>], &'a 
                 None => once.push((name, *value)),
             }
         }
-        let repeats = once.len() < fields.len();
-        return (once.into_bump_slice(), &[], repeats);
+        return (once.into_bump_slice(), &[], true);
     }
     let order = by_name(arena, fields);
     let name_at = |place: &u32| fields.get(*place as usize).map(|(name, _)| *name);
@@ -126,14 +133,16 @@ fn by_name<'a>(arena: &'a Bump, fields: &[Field<'_>]) -> &'a [u32] {
     order
 }
 
-/// Whether a name may stand twice: false for most objects, after a glance at each name.
-fn may_repeat(fields: &[Field<'_>]) -> bool {
+/// Whether a name stands twice. Most names are told apart by a glance at each.
+fn repeat(fields: &[Field<'_>]) -> bool {
     let mut seen = 0_u64;
-    for (name, _) in fields {
+    for (i, (name, _)) in fields.iter().enumerate() {
         let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default());
-        let glance = name.len() * 7 + byte(name.as_bytes().first()) * 5 + byte(name.as_bytes().last());
+        let bytes = name.as_bytes();
+        let glance =
+            bytes.len() * 7 + byte(bytes.first()) * 5 + byte(bytes.get(bytes.len() / 2)) * 3 + byte(bytes.last());
         let mark = 1 << (glance % 64);
-        if seen & mark != 0 {
+        if seen & mark != 0 && fields.iter().take(i).any(|(other, _)| other == name) {
             return true;
         }
         seen |= mark;

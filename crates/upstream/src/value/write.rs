@@ -4,6 +4,8 @@
 //! that are not texts) are refused by name instead of being written as something else; so is what nests too deep for
 //! readers, and what would be longer than the caller has room for.
 
+use std::fmt::Write as _;
+
 use jaq_json::Num;
 
 use super::{
@@ -32,11 +34,14 @@ pub(crate) enum WriteError {
 
 /// The JSON text of `value`, at most `max` bytes long.
 pub(crate) fn text(value: &impl Tree, max: usize) -> Result<String, WriteError> {
-    let mut writer = Writer { out: String::new(), max };
+    let mut writer = Writer { out: String::with_capacity(USUAL.min(max)), max };
     // Readers of events accept one level less than ours: the event itself is the outermost.
     writer.value(value, MAX_DEPTH - 2)?;
     Ok(writer.out)
 }
+
+/// Most payloads are shorter, in bytes.
+const USUAL: usize = 256;
 
 struct Writer {
     out: String,
@@ -49,7 +54,7 @@ impl Writer {
             Kind::Null => self.push("null"),
             Kind::Bool(true) => self.push("true"),
             Kind::Bool(false) => self.push("false"),
-            Kind::Int(n) => self.push(&n.to_string()),
+            Kind::Int(n) => self.digits(n),
             Kind::Float(f) if !f.is_finite() => Err(WriteError::NotFinite),
             Kind::Float(f) => self.push(&Num::Float(f).to_string()),
             Kind::Decimal(digits) => match digits.strip_prefix('-').unwrap_or(digits).as_bytes() {
@@ -113,6 +118,17 @@ impl Writer {
         }
         self.push(text.get(plain_from..).unwrap_or_default())?;
         self.push("\"")
+    }
+
+    fn digits(&mut self, n: isize) -> Result<(), WriteError> {
+        // Writing to a text does not fail.
+        let before = self.out.len();
+        let _ = write!(self.out, "{n}");
+        if self.out.len() > self.max {
+            self.out.truncate(before);
+            return Err(WriteError::TooLong(self.max));
+        }
+        Ok(())
     }
 
     fn push(&mut self, text: &str) -> Result<(), WriteError> {

@@ -121,21 +121,9 @@ impl<'a> Run<'a> {
             Op::Text(text) => Value::Text(text),
             Op::Slot(slot) => self.slots.get(*slot).map_or(Value::Null, Cell::get),
             Op::Path(base, steps) => self.walked(base, steps, input)?,
-            Op::Join(parts) => {
-                let mut values = SmallVec::<[Value<'_>; 8]>::new();
-                for part in parts {
-                    values.push(self.one(part, input)?);
-                }
-                texts::join(self, &values)?
-            }
+            Op::Join(parts) => self.joined(parts, input)?,
             Op::Array(items) => self.collected(items, input)?,
-            Op::Object(fields) => {
-                let mut made = SmallVec::<[Field<'_>; 12]>::new();
-                for (name, value) in fields {
-                    made.push((self.name(name, input)?, self.one(value, input)?));
-                }
-                self.object(&made)?
-            }
+            Op::Object(fields) => self.composed(fields, input)?,
             Op::Negative(of) => math::negative(self, self.one(of, input)?)?,
             Op::Pipe(l, r) => self.one(r, self.one(l, input)?)?,
             Op::Bind(source, pattern, body) => {
@@ -160,17 +148,37 @@ impl<'a> Run<'a> {
                 }
                 self.one(otherwise, input)?
             }
-            Op::Call(native, arguments) => {
-                let mut values = SmallVec::<[Value<'_>; 3]>::new();
-                for argument in arguments {
-                    values.push(self.one(argument, input)?);
-                }
-                (native.run)(self, input, &values)?
-            }
+            Op::Call(native, arguments) => match &**arguments {
+                [] => (native.run)(self, input, &[])?,
+                [only] => (native.run)(self, input, &[self.one(only, input)?])?,
+                // There is no such function.
+                _ => return Err(Stop::Leave),
+            },
             Op::Form(form, arguments) => form.one(self, arguments, input)?,
             // Never single.
             Op::Recurse | Op::Comma(..) | Op::Try(..) => return Err(Stop::Leave),
         })
+    }
+
+    // These are not part of `one`, whose stack is needed once per level, so that it stays small.
+
+    #[inline(never)]
+    fn joined(&self, parts: &'a [Node], input: Value<'a>) -> Result<Value<'a>, Stop> {
+        let mut values = SmallVec::<[Value<'_>; 8]>::new();
+        for part in parts {
+            values.push(self.one(part, input)?);
+        }
+        texts::join(self, &values)
+    }
+
+    #[inline(never)]
+    fn composed(&self, fields: &'a [(Name, Node)], input: Value<'a>) -> Result<Value<'a>, Stop> {
+        let mut made = Vec::with_capacity_in(fields.len(), self.arena);
+        for (name, value) in fields {
+            made.push((self.name(name, input)?, self.one(value, input)?));
+        }
+        self.charge(ARRAY + size_of_val(&*made))?;
+        Ok(Value::Object(Object::of(self.arena, made)))
     }
 
     /// Hands each output of a node to `sink`.
