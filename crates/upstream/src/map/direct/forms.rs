@@ -45,7 +45,10 @@ impl Form {
             Self::Map => {
                 let mut items = Vec::new_in(run.arena);
                 for child in indexing::children(input)? {
-                    run.each(of, child, &mut |item| run.push(&mut items, item))?;
+                    run.each(of, child, &mut |item| {
+                        items.push(item);
+                        Ok(())
+                    })?;
                 }
                 run.array(items)
             }

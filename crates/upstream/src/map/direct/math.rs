@@ -62,7 +62,6 @@ pub(super) fn plus<'a>(run: &Run<'a>, l: Value<'a>, r: Value<'a>) -> Outcome<'a>
         (Value::Text(_), Value::Text(_)) => texts::join(run, &[l, r])?,
         (Value::Array(l), Value::Array(r)) => {
             let (l, r) = (l.items(), r.items());
-            run.charge(size_of::<Value<'_>>() * (l.len() + r.len()))?;
             let mut items = bumpalo::collections::Vec::with_capacity_in(l.len() + r.len(), run.arena);
             items.extend_from_slice_copy(l);
             items.extend_from_slice_copy(r);

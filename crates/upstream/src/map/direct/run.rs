@@ -78,16 +78,12 @@ impl<'a> Run<'a> {
     }
 
     /// An array of what was made for it.
+    ///
+    /// Invariant: whatever stays in the arena is charged, because it stays until the frame is done. What is made at a time
+    /// is bounded by steps, or by the size of a value that is there.
     pub(super) fn array(&self, items: Vec<'a, Value<'a>>) -> Result<Value<'a>, Stop> {
-        self.charge(ARRAY)?;
+        self.charge(ARRAY + size_of_val(&*items))?;
         Ok(Value::Array(Array::new(self.arena, items.into_bump_slice())))
-    }
-
-    /// Adds to what an array is made of.
-    pub(super) fn push(&self, items: &mut Vec<'a, Value<'a>>, item: Value<'a>) -> Flow {
-        self.charge(size_of::<Value<'_>>())?;
-        items.push(item);
-        Ok(())
     }
 
     /// A part of an array as an array.
@@ -322,7 +318,10 @@ impl<'a> Run<'a> {
 
     fn collected(&self, items: &'a Node, input: Value<'a>) -> Result<Value<'a>, Stop> {
         let mut made = Vec::new_in(self.arena);
-        self.each(items, input, &mut |item| self.push(&mut made, item))?;
+        self.each(items, input, &mut |item| {
+            made.push(item);
+            Ok(())
+        })?;
         self.array(made)
     }
 

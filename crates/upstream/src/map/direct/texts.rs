@@ -17,15 +17,18 @@ type Outcome<'a> = Result<Value<'a>, Stop>;
 
 /// The texts of `values`, one behind the other.
 pub(super) fn join<'a>(run: &Run<'a>, values: &[Value<'a>]) -> Outcome<'a> {
-    let mut text = String::with_capacity_in(values.iter().map(about).sum(), run.arena);
+    let about = values.iter().map(about).sum();
+    run.charge(about)?;
+    let mut text = String::with_capacity_in(about, run.arena);
     for value in values {
         append(&mut text, *value);
     }
-    run.charge(text.len())?;
+    // What arrays and objects have added.
+    run.charge(text.len().saturating_sub(about))?;
     Ok(Value::Text(text.into_bump_str()))
 }
 
-/// About how long the text of a value is.
+/// At least how long the text of a value is, or a little more; but for arrays and objects.
 fn about(value: &Value<'_>) -> usize {
     match value {
         Value::Text(text) | Value::Decimal(text) | Value::Big(text) => text.len(),
@@ -87,7 +90,6 @@ pub(super) fn split<'a>(run: &Run<'a>, text: &'a str, separator: &'a str) -> Out
     } else {
         parts.extend(text.split(separator).map(Value::Text));
     }
-    run.charge(size_of::<Value<'_>>() * parts.len())?;
     run.array(parts)
 }
 
@@ -131,7 +133,8 @@ pub(super) fn both<'a>(l: Value<'a>, r: Value<'a>) -> Result<(&'a str, &'a str),
 pub(super) fn joined<'a>(run: &Run<'a>, value: Value<'a>, separator: Value<'a>) -> Outcome<'a> {
     // What jaq says of anything else follows from how it defines `join`.
     let (Value::Array(array), Value::Text(_)) = (value, separator) else { return Err(Stop::Leave) };
-    let mut parts = Vec::new_in(run.arena);
+    run.charge(2 * size_of_val(array.items()))?;
+    let mut parts = Vec::with_capacity_in(2 * array.items().len(), run.arena);
     for item in array.items() {
         if !parts.is_empty() {
             parts.push(separator);

@@ -106,6 +106,32 @@ fn each_function_gives_what_jaq_gives_on_odd_values() {
     assert!(whole * 10 > all * 6, "{whole} of {all}: most runs come to their end");
 }
 
+#[test]
+fn what_a_direct_run_makes_is_bounded_and_then_left_to_jaq() {
+    let many = "[range(20000)] as $all | (\"a,\" * 100000) as $text | [range(1000)]";
+    for program in [
+        "map($all | reverse | length)",
+        "map($all | keys | length)",
+        "map($all | to_entries | length)",
+        "map($all + $all | length)",
+        "map([$all[]] | length)",
+        "map($all | map(.) | length)",
+        "map($text | split(\",\") | length)",
+        "map($text | ascii_downcase | length)",
+        "map($text + $text | length)",
+        "map(\"\\($text)\" | length)",
+        "map(\"\\($all)\" | length)",
+        "map($all | join(\",\") | length)",
+        "join($text * 100) | length",
+        "map($text * 10 | length)",
+        "$all[] as $x | $all[] as $y | $x == $y",
+    ] {
+        let mapping = compiled(&format!("{many} | {program}"));
+        let whole = on_a_mapping_thread(|| directly(&mapping, "{}", &State::default()));
+        assert!(whole.is_none(), "{program}");
+    }
+}
+
 /// Values, with what is rarely met among them.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
