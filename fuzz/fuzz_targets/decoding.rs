@@ -7,13 +7,12 @@
 // The modules that read bytes from outside, and not their crate: its tasks and its TLS would have to be built as well.
 // rustfmt would look for the unit tests of a module beside this file.
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../crates/upstream/src/decode.rs"]
+#[path = "../../crates/upstream/src"]
 #[rustfmt::skip]
-mod decode;
-#[allow(dead_code)]
-#[path = "../../crates/upstream/src/value.rs"]
-#[rustfmt::skip]
-mod value;
+mod upstream {
+    pub(crate) mod decode;
+    pub(crate) mod value;
+}
 
 use std::io::Read;
 
@@ -26,6 +25,9 @@ use flate2::{
 };
 use jaq_json::Val;
 use libfuzzer_sys::fuzz_target;
+
+// Where the modules look for each other.
+use upstream::{decode, value};
 
 use decode::{Decode, Decoding};
 use value::{read, write};

@@ -19,7 +19,7 @@ use crate::{
     workspace::Workspace,
 };
 
-const TARGETS: [&str; 6] = ["index", "parsers", "patterns", "commands", "decoding", "tokens"];
+const TARGETS: [&str; 7] = ["index", "parsers", "patterns", "commands", "decoding", "map", "tokens"];
 
 /// How long each target is run within the test command.
 const SHORT: u32 = 4;
