@@ -51,7 +51,8 @@ static PROGRAMS: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
 });
 
 /// What a run may take here, where the stack is that of any thread.
-const LIMITS: Limits = Limits { steps: 5_000, bytes: 1024 * 1024, time: Duration::from_secs(4), stack: 2 * 1024 * 1024 };
+const LIMITS: Limits =
+    Limits { steps: 5_000, bytes: 1024 * 1024, time: Duration::from_secs(4), stack: 2 * 1024 * 1024 };
 
 /// What may be made of a frame and a program beside what is counted: values of the frame, and what a step makes.
 const MAX_ARENA: usize = 16 * 1024 * 1024;
