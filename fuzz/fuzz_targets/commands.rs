@@ -39,8 +39,10 @@ fn written(command: &Command) -> String {
         }
         Command::Ack { delivered } => ("ack", &None, vec![("delivered", delivered.to_string())]),
         Command::Refresh { id, access_token } => ("refresh", id, vec![("access_token", json(&access_token.0))]),
-        Command::Publish(Publish { id, topic, data }) => {
-            ("publish", id, vec![("topic", json(topic)), ("data", data.as_str().to_owned())])
+        Command::Publish(Publish { id, topic, data, source }) => {
+            let source = source.as_ref().map(|source| ("source", json(source)));
+            let fields = [("topic", json(topic)), ("data", data.as_str().to_owned())];
+            ("publish", id, fields.into_iter().chain(source).collect())
         }
     };
     let id = id.as_ref().map(|id| ("id", json(id)));

@@ -74,6 +74,7 @@ scenarios! {
     found_again,
     history_expired,
     kicked,
+    published,
     skipped,
     slow,
     snapshot,

@@ -26,6 +26,7 @@ mod pages;
 mod partial;
 mod platform;
 mod presets;
+mod publish;
 mod receipts;
 mod resume;
 mod selection;

@@ -5,7 +5,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use standpipe_protocol::{After, Command, Subscribe, Unsubscribe, Verdict, command::Secret};
+use standpipe_protocol::{After, Command, Json, Publish, Subscribe, Unsubscribe, Verdict, command::Secret};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -182,6 +182,17 @@ impl<D: Dial> Client<D> {
         self.send(&Command::Ping { id: Some(id.clone()) }).map(|()| id)
     }
 
+    /// Publishes an event to `topic`, if connected; its credential has to grant that. Returns the id of the answer, which is
+    /// [`Update::Published`] or [`Update::Refused`]. If the connection ends first, nobody knows whether it was published.
+    ///
+    /// # Errors
+    /// [`Error::Backlog`] if the network takes no more.
+    pub fn publish(&mut self, topic: &str, data: Json) -> Result<String, Error> {
+        let id = self.resume.next_id();
+        let publish = Publish { id: Some(id.clone()), topic: topic.to_owned(), data, source: None };
+        self.send(&Command::Publish(publish)).map(|()| id)
+    }
+
     /// Confirms everything that was returned by [`next`](Self::next) on this connection, if connected.
     ///
     /// # Errors
@@ -311,6 +322,7 @@ impl<D: Dial> Client<D> {
                 Update::Gap(gap)
             }
             Incoming::Source(source) => Update::Source(source),
+            Incoming::Published(published) => Update::Published(published),
             Incoming::Pong(Answer { id }) => Update::Pong { id },
             // A goodbye comes as the end of the session; a second welcome and what is unknown say nothing.
             Incoming::Goodbye(_) | Incoming::Welcome(_) | Incoming::Unknown(_) => return None,

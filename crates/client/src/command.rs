@@ -48,6 +48,8 @@ enum Wire<'a> {
         id: Option<&'a str>,
         topic: &'a str,
         data: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<&'a str>,
     },
 }
 
@@ -69,7 +71,9 @@ pub fn encode(command: &Command) -> String {
         }
         Command::Ack { delivered } => Wire::Ack { delivered: *delivered },
         Command::Refresh { id, access_token } => Wire::Refresh { id: id.as_deref(), access_token: &access_token.0 },
-        Command::Publish(Publish { id, topic, data }) => Wire::Publish { id: id.as_deref(), topic, data: raw(data) },
+        Command::Publish(Publish { id, topic, data, source }) => {
+            Wire::Publish { id: id.as_deref(), topic, data: raw(data), source: source.as_deref() }
+        }
     };
     // Texts, numbers and JSON that was parsed before: none of them can fail to be written.
     serde_json::to_string(&wire).unwrap_or_default()
@@ -102,7 +106,8 @@ mod tests {
             })
         };
         let unsubscribe = Unsubscribe { id: None, topics: vec!["a".into()], params: [("p".into(), "1".into())].into() };
-        let publish = Publish { id: Some("4".into()), topic: "chat.a".into(), data: Json::parse("null").unwrap() };
+        let data = Json::parse("null").unwrap();
+        let publish = Publish { id: Some("4".into()), topic: "chat.a".into(), data, source: None };
         let lines: Vec<String> = [
             Command::Ping { id: Some("1".into()) },
             subscribe(None, false),

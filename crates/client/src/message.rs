@@ -38,6 +38,8 @@ pub enum Incoming {
     Heartbeat(Heartbeat),
     /// A source changed its state.
     Source(Source),
+    /// The answer to `publish`: the event is in the log.
+    Published(Published),
     /// The answer to `ping`.
     Pong(Answer),
     /// The answer to a command that was refused.
@@ -164,6 +166,17 @@ pub struct Answer {
     /// The id of the command, if it had one.
     #[serde(default)]
     pub id: Option<String>,
+}
+
+/// See [`Incoming::Published`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Published {
+    /// The id of the command, if it had one.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The event's place in the log; `None` if the same event had come before.
+    #[serde(default)]
+    pub seq: Option<u64>,
 }
 
 /// Events that the client would have got are not delivered. `None` where a number cannot be known.
@@ -337,6 +350,7 @@ fn read(text: &Utf8Bytes) -> serde_json::Result<Incoming> {
         "gap" => Incoming::Gap(serde_json::from_str(text)?),
         "heartbeat" => Incoming::Heartbeat(serde_json::from_str(text)?),
         "source" => Incoming::Source(serde_json::from_str(text)?),
+        "published" => Incoming::Published(serde_json::from_str(text)?),
         "pong" => Incoming::Pong(serde_json::from_str(text)?),
         "error" => Incoming::Refused(serde_json::from_str(text)?),
         "goodbye" => Incoming::Goodbye(serde_json::from_str(text)?),

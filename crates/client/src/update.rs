@@ -6,7 +6,7 @@ use standpipe_protocol::{After, Cursor};
 
 use crate::{
     Error, Event, Gap, Refusal, Source, Welcome,
-    message::{Boundary, Refreshed, Replay, SnapshotEnd},
+    message::{Boundary, Published, Refreshed, Replay, SnapshotEnd},
 };
 
 /// One piece of news.
@@ -52,6 +52,8 @@ pub enum Update {
     },
     /// A command was refused. A refused subscription is not said again on the next connection.
     Refused(Refusal),
+    /// The answer to a [`publish`](crate::Client::publish): the event is in the log.
+    Published(Published),
     /// The answer to a `ping`.
     Pong {
         /// The command's id.

@@ -66,7 +66,7 @@ pub(crate) fn is_boundary(message: &Message<'_>) -> bool {
         | Message::Source { .. }
         | Message::SourceGap { .. }
         | Message::Goodbye(_) => true,
-        Message::Heartbeat { .. } | Message::Pong { .. } | Message::Error(_) => false,
+        Message::Heartbeat { .. } | Message::Published { .. } | Message::Pong { .. } | Message::Error(_) => false,
     }
 }
 

@@ -51,8 +51,15 @@ pub struct Open {
     pub lease: Option<Lease>,
 }
 
-/// A command that changes what a client gets, or may get.
+/// A command that changes what a client gets, or may get; or the answer to one that does not.
 pub enum Request {
+    /// What the client published is in the log.
+    Published {
+        /// The command's id.
+        id: Option<String>,
+        /// The event's place; none if it had come before.
+        seq: Option<u64>,
+    },
     /// Adds subscriptions, or replaces those of the same (pattern, params).
     Subscribe {
         /// Repeated in the answer.

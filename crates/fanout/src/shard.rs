@@ -204,6 +204,12 @@ impl Shard {
                         }
                     }
                     Request::Refresh { id, grant } => self.refresh(slot, id.as_deref(), grant, now),
+                    Request::Published { id, seq } => {
+                        if let Some(client) = self.clients.get(slot) {
+                            let published = Message::Published { id: id.as_deref(), seq };
+                            client.connection.tell(&published, Mark::Control, now);
+                        }
+                    }
                 }
             }
             ToShard::Closed { connection, ended } => self.close(connection, ended.progress),

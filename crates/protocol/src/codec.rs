@@ -47,7 +47,7 @@ const OPS: &[(&str, &[&str])] = &[
     ("unsubscribe", &["topics", "params"]),
     ("ack", &["delivered"]),
     ("refresh", &["access_token"]),
-    ("publish", &["topic", "data"]),
+    ("publish", &["topic", "data", "source"]),
 ];
 
 fn decode_op(fields: &mut Fields<'_>, id: Option<String>) -> Result<Command, Refusal> {
@@ -88,6 +88,7 @@ fn decode_op(fields: &mut Fields<'_>, id: Option<String>) -> Result<Command, Ref
             id,
             topic: fields.required(op, "topic")?,
             data: Json::from(fields.required::<&RawValue>(op, "data")?),
+            source: fields.optional("source")?,
         }),
     })
 }

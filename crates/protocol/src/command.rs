@@ -71,6 +71,8 @@ pub struct Publish {
     pub topic: String,
     /// The payload.
     pub data: Json,
+    /// Through which source; without it, through the only one that takes what is published.
+    pub source: Option<String>,
 }
 
 /// A text that no log may show.

@@ -111,6 +111,14 @@ pub enum Message<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a str>,
     },
+    /// The answer to `publish`: the event is in the log.
+    Published {
+        /// The id of the command, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// Its place; none if the same event had come before.
+        seq: Option<u64>,
+    },
     /// The answer to `ping`.
     Pong {
         /// The id of the command, if it had one.

@@ -17,6 +17,7 @@ mod kinds;
 mod metrics;
 mod panics;
 pub mod program;
+mod publishing;
 pub mod record;
 mod resumption;
 mod service;

@@ -7,7 +7,7 @@ use standpipe_entry::{Auth, Counts, Guests, Pass, Published, Readiness, Service,
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
 use standpipe_selection::{Lease, Query};
-use standpipe_upstream::{self as upstream, Topics, Upstream};
+use standpipe_upstream::Upstream;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::{
 /// The server behind the routes.
 pub(crate) struct Standpipe {
     pub(crate) sessions: Sessions,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) entry: Arc<Counts>,
     pub(crate) guests: Arc<Guests>,
     pub(crate) audit: Audit,
@@ -162,38 +162,12 @@ impl Service for Standpipe {
     }
 
     async fn publish(&self, source: Option<&str>, pass: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {
-        if self.draining.is_cancelled() {
-            return Err(Refusal::new(ErrorCode::Draining, "the server is going away and takes no more events")
-                .hint("publish again, to the one that answers next"));
-        }
-        let push = self.upstream.push(source)?;
-        let grant = Arc::clone(&pass.grant);
-        let topics = Topics::Some(Arc::new(move |topic| grant.publishes(topic)));
-        Ok(push.publish_all(inputs, &topics).await.into_iter().map(answer).collect())
+        self.sessions.publishing.publish(source, &pass.grant, inputs).await
     }
 
     async fn drain(&self) {
         self.draining.cancel();
     }
-}
-
-/// One answer for one input, of which the mapping may have made several events: the worst that became of any of them.
-fn answer(outcomes: Vec<upstream::Published>) -> Published {
-    let rank = |published: &Published| match published {
-        Published::Duplicate => 0,
-        Published::Accepted { .. } => 1,
-        Published::Unmapped { .. } => 2,
-        Published::Refused { .. } => 3,
-    };
-    let converted = outcomes.into_iter().map(|outcome| match outcome {
-        upstream::Published::Accepted { seq } => Published::Accepted { seq },
-        upstream::Published::Duplicate => Published::Duplicate,
-        upstream::Published::Unmapped { why } => Published::Unmapped { why },
-        upstream::Published::Refused(error) => Published::Refused { error },
-    });
-    // Of equals the last counts: the greatest `seq`.
-    let worst = converted.max_by_key(rank);
-    worst.unwrap_or_else(|| Published::Unmapped { why: "the mapping gave no event for it".to_owned() })
 }
 
 fn json(value: &impl serde::Serialize) -> Json {

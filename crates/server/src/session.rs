@@ -1,6 +1,11 @@
 //! One WebSocket: from the handshake that the entry has let in, to the tally that its shard closes.
 
-use std::{collections::HashMap, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures_util::FutureExt;
 use standpipe_connections::{
@@ -9,12 +14,13 @@ use standpipe_connections::{
 use standpipe_entry::{Admitted, Auth, Guests, Pass, Place, Upgrade, no_such_plan};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
-    CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Refusal, ResumeToken, command::Secret,
+    CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Publish, Refusal, ResumeToken,
+    command::Secret,
 };
-use standpipe_selection::{Bounds, Lease, Query, Selection, patterns};
+use standpipe_selection::{Bounds, Grant, Lease, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
 
-use crate::{billing::Billing, resumption::Resumption};
+use crate::{billing::Billing, publishing::Publishing, resumption::Resumption};
 
 /// What every session needs: shared, and fixed for the life of the process.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Sessions {
     pub(crate) resumption: Resumption,
     /// Where what they get is billed, if it is.
     pub(crate) billing: Option<Arc<Billing>>,
+    /// Where what they publish goes.
+    pub(crate) publishing: Arc<Publishing>,
 }
 
 /// What holds for clients, by the credential that they show.
@@ -136,6 +144,7 @@ impl Sessions {
             }
         }
         self.resumption.open(&connection);
+        let grant = Arc::clone(&pass.grant);
         let told = match query {
             Ok(query) => {
                 let Query { selection, after, on_gap, .. } = query;
@@ -148,7 +157,12 @@ impl Sessions {
         if let Err(closing) = told {
             connection.close(closing);
         }
-        let commands = ToShards { mailbox: shard.clone(), rules: Arc::clone(&self.rules) };
+        let commands = ToShards {
+            mailbox: shard.clone(),
+            rules: Arc::clone(&self.rules),
+            publishing: Arc::clone(&self.publishing),
+            grant: Arc::new(Mutex::new(grant)),
+        };
         let life = Box::new(Life::new(stream, &early, Arc::clone(&connection), commands, paying));
         Some(Session { life, connection, shard, place })
     }
@@ -210,6 +224,9 @@ async fn tell_end(connection: Arc<Connection>, ended: Ended, shard: mpsc::Sender
 struct ToShards {
     mailbox: mpsc::Sender<ToShard>,
     rules: Arc<Rules>,
+    publishing: Arc<Publishing>,
+    /// What the client may publish: that of its latest credential.
+    grant: Arc<Mutex<Arc<Grant>>>,
 }
 
 impl Commands for ToShards {
@@ -227,17 +244,19 @@ impl Commands for ToShards {
                 Request::Unsubscribe { id: unsubscribe.id, patterns, params: unsubscribe.params }
             }
             Command::Refresh { id, access_token } => {
-                return Ok(Prepared::Later(Box::pin(refresh(
-                    Arc::clone(&self.rules),
-                    Arc::clone(connection),
-                    id,
-                    access_token,
-                ))));
+                let (rules, grant) = (Arc::clone(&self.rules), Arc::clone(&self.grant));
+                return Ok(Prepared::Later(Box::pin(refresh(rules, Arc::clone(connection), grant, id, access_token))));
             }
             Command::Publish(publish) => {
-                return Err(unavailable("`publish`: this server takes no events from WebSocket clients")
-                    .hint("POST them to /publish")
-                    .answering(publish.id.as_deref()));
+                if !self.rules.auth.is_needed() {
+                    let refusal =
+                        Refusal::new(ErrorCode::Forbidden, "nobody has a credential that would allow to publish");
+                    let hint = "operators publish by POST to /publish; for clients, `auth.mode` and a grant are needed";
+                    return Err(refusal.hint(hint).answering(publish.id.as_deref()));
+                }
+                let grant = Arc::clone(&self.grant.lock().unwrap_or_else(PoisonError::into_inner));
+                let (publishing, connection) = (Arc::clone(&self.publishing), Arc::clone(connection));
+                return Ok(Prepared::Later(Box::pin(follow(publishing, connection, grant, publish))));
             }
             // Answered where they are read.
             Command::Ping { id } => return Err(unavailable("`ping`").answering(id.as_deref())),
@@ -255,6 +274,7 @@ impl Commands for ToShards {
 async fn refresh(
     rules: Arc<Rules>,
     connection: Arc<Connection>,
+    granted: Arc<Mutex<Arc<Grant>>>,
     id: Option<String>,
     credential: Secret,
 ) -> Result<ToShard, Refusal> {
@@ -262,7 +282,21 @@ async fn refresh(
     let Pass { identity, grant } = renewed.map_err(|refusal| refusal.answering(id.as_deref()))?;
     let terms = rules.of(&identity).map(Arc::clone).map_err(|refusal| refusal.answering(id.as_deref()))?;
     connection.renew(identity, terms);
+    *granted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&grant);
     Ok(ToShard::Command { connection: connection.id(), request: Request::Refresh { id, grant } })
+}
+
+/// Publishes what a client sent, and has it told the place.
+async fn follow(
+    publishing: Arc<Publishing>,
+    connection: Arc<Connection>,
+    grant: Arc<Grant>,
+    command: Publish,
+) -> Result<ToShard, Refusal> {
+    let id = command.id.clone();
+    let published = publishing.follow(&connection, &grant, command).await;
+    let seq = published.map_err(|refusal| refusal.answering(id.as_deref()))?;
+    Ok(ToShard::Command { connection: connection.id(), request: Request::Published { id, seq } })
 }
 
 fn unavailable(what: &str) -> Refusal {

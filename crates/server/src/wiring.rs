@@ -19,6 +19,7 @@ use crate::{
     config::Settings,
     descriptors,
     instances::Instances,
+    publishing::Publishing,
     resumption::Resumption,
     service::Standpipe,
     session::{self, Rules, Sessions},
@@ -159,6 +160,9 @@ fn assemble(
     billing: Option<Arc<Billing>>,
 ) -> Standpipe {
     let Settings { client, plans, limits, .. } = settings;
+    let (upstream, draining) = (Arc::new(upstream), CancellationToken::new());
+    let (guests, stop) = (listener.guests(), draining.clone());
+    let publishing = Publishing { upstream: Arc::clone(&upstream), guests, draining: stop };
     Standpipe {
         sessions: Sessions {
             registry: Arc::default(),
@@ -174,12 +178,13 @@ fn assemble(
             overflow: client.overflow,
             resumption: Resumption::new(client.resumable),
             billing,
+            publishing: Arc::new(publishing),
         },
         upstream,
         entry: listener.counts(),
         guests: listener.guests(),
         audit: Audit::default(),
-        draining: CancellationToken::new(),
+        draining,
         started: Instant::now(),
         started_at: unix_ms(),
     }

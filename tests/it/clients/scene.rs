@@ -350,7 +350,7 @@ impl Play<'_> {
             Token::Good => now() + lasts,
             Token::Expired => now() - 60,
         };
-        let claims = json!({"sub": "follower", "exp": end, "standpipe": {"subscribe": [">"]}});
+        let claims = json!({"sub": "follower", "exp": end, "standpipe": {"subscribe": [">"], "publish": [">"]}});
         let minted = mint(&[order("token", &format!("secret:{}", secrets::plant(SECRET)), &claims)]).await;
         self.client.tell(&json!({"do": "token", "value": minted.tokens["token"]}));
     }

@@ -126,6 +126,7 @@ fn tell(update: &Update) {
             let (code, message) = (&refusal.code, &refusal.message);
             say("refused", json!({"code": code, "message": message, "id": refusal.id, "hint": refusal.hint}));
         }
+        Update::Published(published) => say("published", json!({"id": published.id, "seq": published.seq})),
         Update::Pong { id } => say("pong", json!({"id": id})),
         Update::Heartbeat(cursor) => say("heartbeat", json!({"cursor": cursor.to_string()})),
         _ => {}
@@ -151,6 +152,11 @@ fn act(client: &mut Client, command: &Value) -> Option<bool> {
             let params = serde_json::from_value(command["params"].clone()).unwrap_or_default();
             let unsubscribe = Unsubscribe { id: None, topics: texts(&command["topics"]), params };
             client.unsubscribe(unsubscribe).expect("the network takes it");
+        }
+        "publish" => {
+            let topic = command["topic"].as_str().expect("a topic");
+            let data = Json::parse(command["data"].to_string()).expect("JSON");
+            client.publish(topic, data).expect("the network takes it");
         }
         "ack" => client.ack().expect("the network takes it"),
         "cursor" => say("cursor", json!({"cursor": client.cursor().map(ToString::to_string)})),

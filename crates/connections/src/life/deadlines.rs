@@ -16,7 +16,8 @@ use crate::{Closing, Config, Connection, clock::unix_ms};
 ///
 /// ```text
 /// NotYet ──subscribed──▶ Something ◀──▶ NoLonger
-///   └─ `first_step` ─▶ closed             └─ `idle` ─▶ closed
+///   │ └──────────publishes──────────────────▲ └─ `idle` ─▶ closed
+///   └─ `first_step` ─▶ closed
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Selecting {
@@ -81,6 +82,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         self.connection.close(closing);
         self.look(now);
         None
+    }
+
+    /// The client publishes. Who selects nothing is here for that, for as long as it goes on.
+    pub(super) fn publishes(&mut self, now: Instant) {
+        if self.selecting != Selecting::Something {
+            (self.selecting, self.selecting_since) = (Selecting::NoLonger, now);
+        }
     }
 
     /// When it is closed if it goes on wanting nothing.

@@ -85,6 +85,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     }
 
     fn command(&mut self, command: Command, now: Instant) {
+        if let Command::Publish(_) = command {
+            self.publishes(now);
+        }
         let refusal = match command {
             Command::Ping { id } => {
                 return self.connection.tell(&Message::Pong { id: id.as_deref() }, Mark::Control, now);

@@ -173,7 +173,7 @@ const THEMES: &[Theme] = &[
     },
     Theme {
         name: "Publishing",
-        about: "What `POST /publish` takes.",
+        about: "What `POST /publish` takes. The rates and `push.max_input` are those of the command `publish`, too.",
         limits: &[
             Limit(Of("limits", "max_publishing"), REFUSED, Refused(ErrorCode::OverCapacity)),
             Limit(Of("limits", "publish_rate_per_ip"), PACED, Refused(ErrorCode::RateLimited)),
