@@ -6,7 +6,7 @@ use standpipe_tests::{Server, Socket};
 use crate::PUSH;
 
 /// SHA-256 of `sp_writer` and of `sp_reader`.
-const KEYS: &str = r#"
+pub(crate) const KEYS: &str = r#"
 [auth]
 mode = "keys"
 [[auth.key]]

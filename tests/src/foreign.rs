@@ -77,12 +77,7 @@ impl Language {
     pub fn collect(self, url: &str, options: &[&str]) -> Collector {
         let mut command = match self {
             Self::Python => script("collect.py"),
-            Self::Node => {
-                let mut node = Command::new("node");
-                // Node looks for packages from the script's folder upwards, where there are none.
-                node.env("NODE_PATH", node_packages()).arg(paths::root().join("tests/clients/node/collect.mjs"));
-                node
-            }
+            Self::Node => node_script("collect.mjs"),
         };
         command.arg(url).args(options);
         Collector { process: Process::start(&format!("{self:?} client"), &mut command) }
@@ -96,12 +91,20 @@ pub fn script(name: &str) -> Command {
     command
 }
 
-/// Runs a Python program to its end; the JSON values that it prints, one a line.
+/// A Node program of `tests/clients/node/`, with the packages that are installed for it.
+pub fn node_script(name: &str) -> Command {
+    let mut command = Command::new("node");
+    // Node looks for packages from the script's folder upwards, where there are none.
+    command.env("NODE_PATH", node_packages()).arg(paths::root().join("tests/clients/node").join(name));
+    command
+}
+
+/// Runs a program to its end; the JSON values that it prints, one a line.
 ///
 /// # Panics
 /// If it fails.
 pub async fn values(command: &mut Command) -> Vec<Value> {
-    let mut process = Process::start("Python program", command);
+    let mut process = Process::start("program", command);
     let status = process.exit_within(Duration::from_secs(60)).await;
     assert!(status.success(), "{status}");
     process.stdout().iter().map(|line| parse(line)).collect()

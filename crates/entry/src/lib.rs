@@ -21,6 +21,8 @@ mod authority;
 mod body;
 pub mod config;
 mod connection;
+#[cfg(test)]
+mod contract;
 pub mod counts;
 pub mod credential;
 mod exchange;

@@ -87,8 +87,11 @@ struct Parts {
     detail: Option<(&'static str, Json)>,
 }
 
+/// What was wrong, and what would be right.
 #[derive(Debug, Clone, Serialize)]
-struct Body {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline))]
+pub(crate) struct Body {
     code: &'static str,
     message: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! is a path, and no other route is tried with a request that was meant for one.
 
 mod connections;
+mod contract;
 mod health;
 mod index;
 mod metrics;
@@ -23,6 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, filters::BoxedFilter};
 
 pub(crate) use health::probe;
+#[cfg(test)]
+pub(crate) use {index::Index, publish::Receipt};
 
 use crate::{
     Config, Counts, Guests, Service,
@@ -46,6 +49,8 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/sources", "the state of the sources"),
     ("POST", "/publish", "events for a push source: one, an array, or NDJSON"),
     ("POST", "/drain", "begin the drain"),
+    ("GET", "/openapi.json", "what is answered over HTTP, as OpenAPI 3.1"),
+    ("GET", "/asyncapi.json", "what is said on a socket, as AsyncAPI 3.0"),
 ];
 
 /// What all routes share.
@@ -134,6 +139,8 @@ pub(crate) fn all<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,
         .or(metrics::routes(shared))
         .unify()
         .or(connections::routes(shared))
+        .unify()
+        .or(contract::routes(shared))
         .unify()
         .or(warp::path::full().map(|path: warp::path::FullPath| nothing_at(path.as_str()).into_response()))
         .unify()

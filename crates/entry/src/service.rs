@@ -104,6 +104,7 @@ pub enum Readiness {
 
 /// What became of one published input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Published {
     /// In the log.

@@ -7,6 +7,7 @@ use crate::ErrorCode;
 /// What a client does after the close. The ranges of the codes say the same to those who see only the code:
 /// 4000–4099 never, 4100–4199 backoff, 4200–4299 now (or renew).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Reconnect at once (after `retry_after_ms`, where given).

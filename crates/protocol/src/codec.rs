@@ -40,8 +40,8 @@ pub fn decode(text: &str) -> Result<Command, Refusal> {
     command.map_err(|refusal| refusal.answering(answer_to.as_deref()))
 }
 
-/// The ops, each with its fields besides `op` and `id`.
-const OPS: &[(&str, &[&str])] = &[
+/// The ops of commands, each with its fields besides `op` and `id`.
+pub const OPS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("subscribe", &["topics", "filter", "params", "after", "snapshot", "conflate"]),
     ("unsubscribe", &["topics", "params"]),

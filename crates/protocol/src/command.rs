@@ -6,6 +6,7 @@ use crate::{After, Json};
 
 /// One command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(tag = "op", rename_all = "snake_case"))]
 pub enum Command {
     /// Answered by `pong` with the same id.
     Ping {
@@ -34,40 +35,48 @@ pub enum Command {
 
 /// See [`Command::Subscribe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Subscribe {
     /// Repeated in the answer.
     pub id: Option<String>,
-    /// Topic patterns, not yet checked.
+    /// Topic patterns, as the client wrote them.
     pub topics: Vec<String>,
-    /// A JSON filter, not yet checked.
+    /// A JSON filter, as the client wrote it.
+    #[cfg_attr(feature = "schema", schemars(extend("type" = "object")))]
     pub filter: Option<Json>,
     /// Values for the parameters that a source declares.
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub params: BTreeMap<String, String>,
     /// Where delivery begins; without it, at the head.
     pub after: Option<After>,
     /// Whether the latest event of each matching key comes first.
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub snapshot: bool,
     /// Whether a queued event is replaced by the newer one of its key.
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub conflate: bool,
 }
 
 /// See [`Command::Unsubscribe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Unsubscribe {
     /// Repeated in the answer.
     pub id: Option<String>,
     /// The patterns as they were subscribed.
     pub topics: Vec<String>,
     /// The params as they were subscribed.
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub params: BTreeMap<String, String>,
 }
 
 /// See [`Command::Publish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Publish {
     /// Repeated in the answer.
     pub id: Option<String>,
-    /// The topic, not yet checked.
+    /// The topic, as the client wrote it.
     pub topic: String,
     /// The payload.
     pub data: Json,

@@ -11,6 +11,7 @@ use crate::{Json, Topic, codec};
 
 /// What a source says happened, normalized, not yet in the log.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Event {
     /// Where it belongs.
     pub topic: Topic,
@@ -21,6 +22,7 @@ pub struct Event {
     /// When it happened, in milliseconds since 1970-01-01 UTC.
     pub ts: Option<i64>,
     /// The source's own running number, for finding gaps. Not on the wire.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub n: Option<u64>,
     /// The name of the source in the configuration.
     pub source: Arc<str>,

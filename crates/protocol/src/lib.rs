@@ -17,6 +17,8 @@ pub mod identity;
 pub mod json;
 pub mod message;
 pub mod refusal;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod source;
 pub mod topic;
 
@@ -43,6 +45,7 @@ pub const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// What proof of receipt a connection owes: a pong, or an `ack` command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Confirm {
     /// A pong that answers a ping written behind the events proves that the peer's WebSocket stack read them.
@@ -53,6 +56,7 @@ pub enum Confirm {
 
 /// What happens to a connection whose client does not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// It is closed with `SLOW_CONSUMER` and the cursor from which to resume.
@@ -65,6 +69,7 @@ pub enum Overflow {
 
 /// What is done when `after` points below the floor of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnGap {
     /// A `gap` is told and delivery starts at the floor.

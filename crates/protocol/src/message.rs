@@ -6,6 +6,7 @@ use crate::{Confirm, Cursor, Epoch, Overflow, Refusal, SourceState, Verdict};
 
 /// One message, all kinds but events, which are encoded once for all by [`crate::codec::event_frame`].
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Message<'a> {
     /// First on every connection.
@@ -133,9 +134,10 @@ pub enum Message<'a> {
 
 /// See [`Message::SourceGap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapState {
-    /// The only one.
+    /// It has not got all that its feed has sent.
     Gap,
 }
 
@@ -146,6 +148,7 @@ fn is_true(flag: &bool) -> bool {
 
 /// See [`Message::Welcome`].
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Welcome {
     /// The version of this wire.
     pub protocol: u32,
@@ -172,6 +175,7 @@ pub struct Welcome {
 
 /// What one connection may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Subscriptions at the same time.
     pub max_subscriptions: usize,
@@ -185,6 +189,7 @@ pub struct Limits {
 
 /// See [`Message::Gap`]. `null` where a number cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Gap {
     /// The first place that is missing.
     pub from: Option<u64>,
@@ -198,6 +203,7 @@ pub struct Gap {
 
 /// Why events are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The client did not keep up, and chose to skip.
@@ -224,10 +230,13 @@ impl GapReason {
 
 /// See [`Message::Goodbye`].
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Goodbye {
     /// The code of the Close frame that follows.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = crate::schema::close_codes())))]
     pub code: u16,
     /// Its name.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = crate::schema::close_names())))]
     pub reason: &'static str,
     /// What to do next.
     pub verdict: Verdict,

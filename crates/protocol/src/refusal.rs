@@ -79,6 +79,7 @@ error_codes! {
 
 /// A refused request: what was attempted, what was wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[error("{message}")]
 pub struct Refusal {
     /// Why, for programs.
@@ -86,12 +87,16 @@ pub struct Refusal {
     /// Why, for people; names the field or parameter.
     pub message: String,
     /// What would be right.
+    #[cfg_attr(feature = "schema", schemars(skip_serializing_if = "Option::is_none"))]
     pub hint: Option<String>,
     /// The `id` of the command, if it could be read.
+    #[cfg_attr(feature = "schema", schemars(skip_serializing_if = "Option::is_none"))]
     pub id: Option<String>,
     /// The earliest time at which the same request makes sense, if it is the time that is wrong with it.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub retry_after: Option<Duration>,
     /// A credential was shown, and that is what is wrong. Told in HTTP alone (RFC 6750 §3.1).
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub is_of_credential: bool,
 }
 

@@ -14,6 +14,7 @@ use crate::{Topic, topic::Scope};
 ///
 /// The order is from bad to good: what several sources are together is the greatest of what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
     /// Not connected; the next attempt waits for its backoff, or there will be none.

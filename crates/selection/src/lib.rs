@@ -40,6 +40,6 @@ pub use index::{Entry, Index};
 pub use lease::{Instance, Lease};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_STEPS};
 pub use pattern::Pattern;
-pub use query::Query;
+pub use query::{PARAMETERS, Query};
 pub use selection::{Selection, patterns};
 pub use subscription::{Options, Params, Subscription, Subscriptions};

@@ -24,7 +24,7 @@ use crate::{
 use decode::decode;
 
 /// The parameters that every server knows, besides `where.…` and `token`.
-const KNOWN: [&str; 10] =
+pub const PARAMETERS: [&str; 10] =
     ["topics", "filter", "after", "resume", "snapshot", "conflate", "overflow", "on_gap", "confirm", "access_token"];
 
 /// What the URL of a new connection asks for.
@@ -49,7 +49,7 @@ pub struct Query {
 impl Query {
     /// Whether `name` means something in every URL, so that no source can have a parameter of this name.
     pub fn knows(name: &str) -> bool {
-        KNOWN.contains(&name) || name == "token" || name == "where"
+        PARAMETERS.contains(&name) || name == "token" || name == "where"
     }
 
     /// Reads `raw_query`, the part of the URL behind the `?`, as it stands on the wire.
@@ -58,7 +58,7 @@ impl Query {
     /// `declared_params` are the parameters that sources declare.
     ///
     /// # Errors
-    /// `UNKNOWN_PARAMETER`, `INVALID_FIELD`, `INVALID_TOPIC`, `INVALID_FILTER`, `INVALID_CURSOR` or `LIMIT_EXCEEDED`,
+    /// `UNPARAMETERS_PARAMETER`, `INVALID_FIELD`, `INVALID_TOPIC`, `INVALID_FILTER`, `INVALID_CURSOR` or `LIMIT_EXCEEDED`,
     /// naming the parameter and what would be right. Neither `token` nor `access_token` is ever in a refusal.
     pub fn parse(
         raw_query: &str,
@@ -122,7 +122,7 @@ impl<'r> Reading<'r> {
     fn parameter(&mut self, name: &str, raw: Option<&str>) -> Result<(), Refusal> {
         let condition = name.strip_prefix("where.");
         let is_declared = self.declared.iter().any(|declared| declared == name);
-        if condition.is_none() && !is_declared && !KNOWN.contains(&name) {
+        if condition.is_none() && !is_declared && !PARAMETERS.contains(&name) {
             return Err(self.unknown(name));
         }
         let Some(raw) = raw else {
@@ -173,7 +173,7 @@ impl<'r> Reading<'r> {
     fn unknown(&self, name: &str) -> Refusal {
         let shown = clip(name);
         let refusal = Refusal::new(ErrorCode::UnknownParameter, format!("unknown parameter `{shown}`"));
-        let known = || KNOWN.into_iter().chain(self.declared.iter().map(String::as_str));
+        let known = || PARAMETERS.into_iter().chain(self.declared.iter().map(String::as_str));
         let family = name.split('.').next().unwrap_or(name);
         if name.starts_with("where") || did_you_mean(family, ["where"]).is_some() {
             return refusal.hint("a condition is written `where.<field>=value` or `where.<field>.<operator>=value`");

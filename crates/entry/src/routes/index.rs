@@ -14,15 +14,19 @@ use crate::{
     rejection::Rejection,
 };
 
+/// The answer to `GET /`.
 #[derive(Serialize)]
-struct Index {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Index {
     name: &'static str,
     version: &'static str,
     protocol: u32,
     routes: Vec<Line>,
 }
 
+/// What a path is for.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Line {
     method: &'static str,
     path: &'static str,

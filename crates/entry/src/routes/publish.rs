@@ -30,7 +30,7 @@ use crate::{
     rejection::{Fault, Rejection},
     service::Published,
 };
-use receipt::Receipt;
+pub(crate) use receipt::Receipt;
 
 /// As many lines are handed on together as have arrived, up to this.
 const MAX_BATCH: usize = 256;

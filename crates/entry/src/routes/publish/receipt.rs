@@ -7,7 +7,8 @@ use crate::service::Published;
 
 /// The answer to `/publish`: `{"accepted":1,"duplicate":0,"unmapped":0,"refused":0,"results":[{"status":"accepted","seq":7}]}`.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Receipt {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Receipt {
     accepted: usize,
     duplicate: usize,
     unmapped: usize,
