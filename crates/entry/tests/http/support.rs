@@ -1,5 +1,9 @@
 //! A small service behind the real entry, and a client that writes and reads bytes.
 
+// Named, since this file is also part of `descriptors.rs`.
+#[path = "contract.rs"]
+mod contract;
+
 use std::{
     collections::{BTreeMap, HashMap},
     future::pending,
@@ -210,11 +214,13 @@ impl Server {
         Raw { stream: within(TcpStream::connect(self.address)).await.unwrap(), read: Vec::new() }
     }
 
-    /// One request on a connection of its own.
+    /// One request on a connection of its own. What it is answered has to be in the contract.
     pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Reply {
         let mut raw = self.connect().await;
-        raw.send(request).await;
-        raw.reply().await
+        raw.send(&request).await;
+        let reply = raw.reply().await;
+        contract::check(request.as_ref(), &reply);
+        reply
     }
 
     /// `GET path` as a program on this machine sends it.
