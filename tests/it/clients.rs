@@ -1,13 +1,13 @@
 //! Our own clients, each through the same table of scenarios: whatever happens to the connection, the application sees every
 //! event once and in order, or is told what it missed.
 //!
-//! The table is `tests/clients/scenarios`, one file a scenario: a server, what the client is asked for, and steps. What is true
+//! The table is `tests/clients/scenarios`, one file a scenario, some of them in a page of a real browser as well: a server, what the client is asked for, and steps. What is true
 //! at the end of every scenario is in [`scene`]: nothing comes twice, nothing is out of order, and nothing is missing that no `gap`
 //! told of.
 
 mod scene;
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, ffi::OsString, fs, path::PathBuf};
 
 use standpipe_tests::{Ours, paths};
 
@@ -30,7 +30,7 @@ async fn plays(name: &str, client: Ours) {
 }
 
 macro_rules! scenarios {
-    ($($name:ident),+ $(,)?) => {
+    (everywhere: $($name:ident),+; in_a_page: $($page:ident),+ $(,)?) => {
         $(
             mod $name {
                 use super::*;
@@ -52,32 +52,31 @@ macro_rules! scenarios {
             }
         )+
 
+        mod in_a_page {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $page() {
+                    plays(stringify!($page), Ours::Page).await;
+                }
+            )+
+        }
+
         #[test]
         fn every_scenario_of_the_table_is_played() {
             let files = fs::read_dir(table()).expect("the table").map(|entry| entry.expect("a file").path());
-            let mut written: Vec<_> = files.map(|file| file.file_stem().expect("a name").to_owned()).collect();
-            written.sort();
-            let mut played = [$(stringify!($name)),+];
-            played.sort_unstable();
-            assert_eq!(written, played);
+            let written: BTreeSet<_> = files.map(|file| file.file_stem().expect("a name").to_owned()).collect();
+            let played = [$(stringify!($name)),+, $(stringify!($page)),+];
+            assert_eq!(written, played.into_iter().map(OsString::from).collect());
         }
     };
 }
 
 scenarios! {
-    acknowledged,
-    black_hole,
-    bracketed,
-    cut_every_second,
-    drained,
-    epoch_changed,
-    found_again,
-    history_expired,
-    kicked,
-    published,
-    skipped,
-    slow,
-    snapshot,
-    token_expires,
-    token_refused,
+    everywhere:
+        acknowledged, black_hole, bracketed, cut_every_second, drained, epoch_changed, found_again, history_expired, kicked,
+        published, skipped, slow, snapshot, token_expires, token_refused;
+    // What differs there: no pings, no headers, and a network that the browser takes away.
+    in_a_page: black_hole, drained, history_expired, kicked, offline, slow, token_expires,
 }

@@ -3,7 +3,12 @@
 //!
 //! Each name in `.example` means this machine for it, so that a page may be anybody's, and an address anybody's name.
 
-use std::{env, path::PathBuf, process::Command, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -83,6 +88,11 @@ impl Browser {
         let lacking = "needs Chromium, and the Node packages that `cargo xtask test-e2e` installs".to_owned();
         assert!(!is_ci(), "{lacking}");
         Err(lacking)
+    }
+
+    /// The program.
+    pub fn executable(&self) -> &Path {
+        &self.0
     }
 
     /// Opens pages, one after the other. The browser is a new one, and each page is in a profile of its own.

@@ -1,7 +1,7 @@
 //! Our own clients, each behind the same program: options in one argument, commands on standard input, and what the
 //! application sees on standard output, one JSON object a line.
 //!
-//! What the programs understand and tell is written at the top of each: `tests/clients/node/follow.mjs`,
+//! What the programs understand and tell is written at the top of each: `tests/clients/node/follow.mjs` and `browser_follow.mjs`,
 //! `tests/clients/python/follow.py`, `tests/src/bin/rust_follow.rs`.
 
 use std::{path::Path, process::Command, time::Duration};
@@ -9,6 +9,7 @@ use std::{path::Path, process::Command, time::Duration};
 use serde_json::Value;
 
 use crate::{
+    browser::Browser,
     foreign::{self, Language},
     paths,
     process::Process,
@@ -20,6 +21,8 @@ use crate::{
 pub enum Ours {
     /// `clients/js`, in Node.
     JavaScript,
+    /// The same, in a page of a real browser.
+    Page,
     /// `clients/python`.
     Python,
     /// `crates/client`.
@@ -39,6 +42,7 @@ impl Ours {
     pub fn installed(self) -> Result<Self, String> {
         match self {
             Self::JavaScript => Language::Node.installed().map(|_| self),
+            Self::Page => Browser::installed().map(|_| self),
             Self::Python => Language::Python.installed().map(|_| self),
             Self::Rust => Ok(self),
         }
@@ -46,12 +50,15 @@ impl Ours {
 
     /// Starts a client with these options. `rust` is the program of the Rust client, which is built with the tests.
     pub fn follow(self, rust: &Path, options: &Value) -> Follower {
+        let mut options = options.clone();
         let mut command = match self {
-            Self::JavaScript => {
-                let mut node = Command::new("node");
-                node.env("STANDPIPE_JS", paths::target().join("clients/js"));
-                node.arg(paths::root().join("tests/clients/node/follow.mjs"));
-                node
+            Self::JavaScript => node("follow.mjs"),
+            Self::Page => {
+                let browser = Browser::installed().unwrap_or_else(|lacking| panic!("{lacking}"));
+                if let Value::Object(options) = &mut options {
+                    options.insert("executable".to_owned(), browser.executable().display().to_string().into());
+                }
+                node("browser_follow.mjs")
             }
             Self::Python => foreign::script("follow.py"),
             Self::Rust => Command::new(rust),
@@ -86,6 +93,15 @@ impl Follower {
         assert!(status.success(), "{status}");
         self.updates()
     }
+}
+
+/// A program of ours in Node, with the JavaScript client as it was built.
+fn node(program: &str) -> Command {
+    let mut node = Command::new("node");
+    // Node looks for packages from the script's folder upwards, where there are none.
+    node.env("NODE_PATH", foreign::node_packages()).env("STANDPIPE_JS", paths::target().join("clients/js"));
+    node.arg(paths::root().join("tests/clients/node").join(program));
+    node
 }
 
 fn read(line: &str) -> Value {
