@@ -58,7 +58,7 @@ impl Query {
     /// `declared_params` are the parameters that sources declare.
     ///
     /// # Errors
-    /// `UNPARAMETERS_PARAMETER`, `INVALID_FIELD`, `INVALID_TOPIC`, `INVALID_FILTER`, `INVALID_CURSOR` or `LIMIT_EXCEEDED`,
+    /// `UNKNOWN_PARAMETER`, `INVALID_FIELD`, `INVALID_TOPIC`, `INVALID_FILTER`, `INVALID_CURSOR` or `LIMIT_EXCEEDED`,
     /// naming the parameter and what would be right. Neither `token` nor `access_token` is ever in a refusal.
     pub fn parse(
         raw_query: &str,
