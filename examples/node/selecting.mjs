@@ -13,7 +13,7 @@ function byUrl(address) {
   const query = "topics=trades.*&where.side=buy&where.price.gte=100";
   // A filter in JSON says what `where` cannot. It has to be escaped; commas between topics must not be, and
   // URLSearchParams escapes them.
-  const either = encodeURIComponent(JSON.stringify({ or: [{ symbol: "BTC" }, { symbol: "ETH" }] }));
+  const either = encodeURIComponent(JSON.stringify({ or: [{ pair: "XBT/USD" }, { pair: "ETH/USD" }] }));
   const socket = new WebSocket(`${address}?${query}&filter=${either}`);
   socket.on("message", (text) => show(JSON.parse(text)));
   return socket;

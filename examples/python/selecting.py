@@ -19,7 +19,7 @@ async def by_url(address):
     """Nothing is sent: what stands in the URL is selected, from `welcome` on."""
     query = "topics=trades.*&where.side=buy&where.price.gte=100"
     # A filter in JSON says what `where` cannot. It has to be escaped; commas between topics must not be.
-    either = quote(json.dumps({"or": [{"symbol": "BTC"}, {"symbol": "ETH"}]}))
+    either = quote(json.dumps({"or": [{"pair": "XBT/USD"}, {"pair": "ETH/USD"}]}))
     async with websockets.connect(f"{address}?{query}&filter={either}") as socket:
         async for text in socket:
             show(json.loads(text))

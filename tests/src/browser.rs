@@ -1,12 +1,11 @@
 //! A real browser: pages are opened in Chromium, without a window, and what they may do and see is told
-//! (`tests/clients/node/browse.mjs`).
+//! (`tests/clients/node/browse.mjs`); or one among the examples is opened, and what it shows is told (`show.mjs`).
 //!
 //! Each name in `.example` means this machine for it, so that a page may be anybody's, and an address anybody's name.
 
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -14,11 +13,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    foreign::{Collected, node_packages},
-    paths,
+    foreign::{Collected, node_packages, node_script},
     process::Process,
     secrets,
     skip::is_ci,
+    wait::PATIENCE,
 };
 
 /// What the program is called, here and there.
@@ -64,6 +63,11 @@ pub struct Asking {
     pub mode: &'static str,
 }
 
+/// A page among the examples that is open.
+pub struct Shown {
+    process: Process,
+}
+
 /// What a page saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
@@ -98,10 +102,7 @@ impl Browser {
     /// Opens pages, one after the other. The browser is a new one, and each page is in a profile of its own.
     pub async fn visit(&self, visits: &[Visit]) -> Vec<Seen> {
         let order = json!({ "executable": self.0, "visits": visits });
-        let mut node = Command::new("node");
-        node.env("NODE_PATH", node_packages());
-        node.arg(paths::root().join("tests/clients/node/browse.mjs")).arg(order.to_string());
-        let mut process = Process::start("browser", &mut node);
+        let mut process = Process::start("browser", node_script("browse.mjs").arg(order.to_string()));
         let status = process.exit_within(DEADLINE).await;
         assert!(status.success(), "the browser: {status}");
         let lines = process.stdout();
@@ -110,6 +111,41 @@ impl Browser {
         }
         assert_eq!(lines.len(), visits.len(), "one line for each visit");
         lines.iter().map(|line| Seen::read(line)).collect()
+    }
+
+    /// Opens a page among the examples, with this behind its `?`. It stays open until it is dropped.
+    pub fn show(&self, page: &str, query: &str) -> Shown {
+        let order = json!({ "executable": self.0, "page": page, "query": query });
+        Shown { process: Process::listening(page, node_script("show.mjs").arg(order.to_string())) }
+    }
+}
+
+impl Shown {
+    /// Every line that it has shown so far, those before a reload included.
+    pub fn lines(&self) -> Vec<String> {
+        let read = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.process.stdout().iter().map(read).collect()
+    }
+
+    /// Waits for a line that begins like this.
+    pub async fn line(&mut self, start: &str) -> String {
+        let fits = |line: &str| serde_json::from_str(line).ok().filter(|line: &String| line.starts_with(start));
+        self.process.line(start, DEADLINE, fits).await
+    }
+
+    /// Loads it anew, as a user would.
+    pub fn reload(&mut self) {
+        self.process.tell("reload");
+    }
+
+    /// Closes it, and waits until the browser is gone.
+    ///
+    /// # Panics
+    /// If anything was thrown in it.
+    pub async fn close(&mut self) {
+        self.process.told_all();
+        let status = self.process.exit_within(PATIENCE).await;
+        assert!(status.success(), "{status}");
     }
 }
 

@@ -97,10 +97,8 @@ impl Follower {
 
 /// A program of ours in Node, with the JavaScript client as it was built.
 fn node(program: &str) -> Command {
-    let mut node = Command::new("node");
-    // Node looks for packages from the script's folder upwards, where there are none.
-    node.env("NODE_PATH", foreign::node_packages()).env("STANDPIPE_JS", paths::target().join("clients/js"));
-    node.arg(paths::root().join("tests/clients/node").join(program));
+    let mut node = foreign::node_script(program);
+    node.env("STANDPIPE_JS", paths::target().join("clients/js"));
     node
 }
 

@@ -44,7 +44,7 @@ fn javascript(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> 
     }
     let mut npm = Command::new("npm");
     npm.arg("test").current_dir(folder).env("STANDPIPE_BIN", workspace.server());
-    npm.env("STANDPIPE_EXAMPLES", workspace.root.join("examples"));
+    npm.env("STANDPIPE_REPOSITORY", &workspace.root);
     report.tests("tests of the JavaScript client", &watch(&mut npm)?);
     Ok(())
 }

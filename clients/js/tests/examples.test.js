@@ -1,19 +1,15 @@
-// The examples that do without this client, run as they stand, against the real server. STANDPIPE_EXAMPLES names their folder,
-// where this one is a copy outside of the repository.
+// The examples that do without this client, run as they stand, against the real server.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 
+import { repository, root } from "./support/paths.js";
 import { proxyTo } from "./support/proxy.js";
 import { PUSH, Server, withServer } from "./support/server.js";
 import { within } from "./support/updates.js";
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const examples = process.env.STANDPIPE_EXAMPLES ?? join(root, "../../examples");
 
 /** A running example. It lies where it finds the packages of this folder. */
 class Example {
@@ -24,7 +20,7 @@ class Example {
     const cache = join(root, "node_modules/.cache");
     mkdirSync(cache, { recursive: true });
     const folder = mkdtempSync(join(cache, "example-"));
-    copyFileSync(join(examples, "node", name), join(folder, name));
+    copyFileSync(join(repository, "examples/node", name), join(folder, name));
     const child = spawn("node", [join(folder, name), ...args], { stdio: ["ignore", "pipe", "inherit"] });
     this.exit = new Promise((resolve) => child.on("exit", resolve));
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -65,14 +61,14 @@ async function subscribed(server, count) {
   await within("the subscription", is());
 }
 
-const trade = (symbol, side, price) => ({ topic: `trades.${symbol}`, id: `${symbol}:${price}`, data: { symbol, side, price } });
+const trade = (pair, side, price) => ({ topic: `trades.${pair}`, id: `${pair}:${price}`, data: { pair, side, price } });
 
 withServer("the simplest one prints events, and why it ended", async (t) => {
   const server = await Server.start(t, `[drain]\nwindow = "1s"\ndeadline = "2s"\n${PUSH}`);
   const example = new Example(t, "simplest.mjs", `${server.url}/ws?topics=trades.>`);
   await subscribed(server, 1);
   await server.publish({ topic: "news.a", data: 1 }, trade("BTC", "buy", 1));
-  assert.equal(await example.line(), '2 trades.BTC {"symbol":"BTC","side":"buy","price":1}');
+  assert.equal(await example.line(), '2 trades.BTC {"pair":"BTC","side":"buy","price":1}');
   void server.kill("SIGTERM");
   assert.equal(await example.line(), "closed: 4200 RESTART");
 });
@@ -81,8 +77,9 @@ withServer("events are selected in the URL", async (t) => {
   const server = await Server.start(t);
   const example = new Example(t, "selecting.mjs", "url", `${server.url}/ws`);
   assert.equal(await example.line(), "subscribed trades.*");
-  await server.publish(trade("BTC", "sell", 100), trade("BTC", "buy", 99), trade("XRP", "buy", 100), trade("ETH", "buy", 100));
-  assert.equal(await example.line(), '4 trades.ETH {"symbol":"ETH","side":"buy","price":100}');
+  const others = [trade("XBT/USD", "sell", 100), trade("XBT/USD", "buy", 99), trade("XRP/USD", "buy", 100)];
+  await server.publish(...others, trade("ETH/USD", "buy", 100));
+  assert.equal(await example.line(), '4 trades.ETH/USD {"pair":"ETH/USD","side":"buy","price":100}');
 });
 
 withServer("events are selected by messages", async (t) => {

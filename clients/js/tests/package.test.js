@@ -4,16 +4,15 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
 
+import { root } from "./support/paths.js";
 import { scripted } from "./support/scripted.js";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAX_BYTES = 7.25 * 1024;
 
 let folder;

@@ -77,8 +77,8 @@ async def test_selecting_by_url_shows_what_was_asked_for() -> None:
         address = f"ws://{server.address}/ws"
         async with Example.start(*program("selecting.py", "url", address)) as example:
             await server.until_counted("standpipe_connections_subscribed", 1)
-            trade: dict[str, object] = {"side": "buy", "price": 101, "symbol": "BTC"}
-            others: tuple[dict[str, object], ...] = ({"side": "sell"}, {"price": 1}, {"symbol": "XRP"})
+            trade: dict[str, object] = {"side": "buy", "price": 101, "pair": "XBT/USD"}
+            others: tuple[dict[str, object], ...] = ({"side": "sell"}, {"price": 1}, {"pair": "XRP/USD"})
             await server.publish(*[event(n, "trades.x", data=trade | other) for n, other in enumerate((*others, {}))])
             assert await example.until(f"4 trades.x {trade}") == ["subscribed ['trades.*']", f"4 trades.x {trade}"]
 

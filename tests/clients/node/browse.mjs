@@ -1,29 +1,15 @@
-// Pages in a real browser, for the end-to-end tests: Chromium without a window, driven by `playwright-core`.
+// Pages in a real browser, for the end-to-end tests.
 //
 // Reads one JSON object from its argument: {"executable", "visits": [{"page", "sockets", "requests"}]}. Each page is opened
 // in turn, as a browser that was never anywhere else; from within it WebSockets are opened ({"url", "subprotocols", "until"}:
 // it leaves after a message with that op) and requests made ({"url", "method", "mode"}). Prints one line for each visit:
 // {"sockets": [{"messages", "closed": {"code", "reason"}} or {"messages", "left": "op"}], "answers": [{"status", "body"}]}.
 // What the browser does not let the page see has the status 0.
-//
-// Every name in `.example` is this machine, whoever it may belong to elsewhere; no other name is looked up.
 
-import { createRequire } from "node:module";
-
-// The packages are installed in the target folder, which NODE_PATH names; `import` does not look there.
-const { chromium } = createRequire(import.meta.url)("playwright-core");
+import { launch } from "./chromium.mjs";
 
 const { executable, visits } = JSON.parse(process.argv[2]);
-const browser = await chromium.launch({
-  executablePath: executable,
-  chromiumSandbox: false,
-  args: [
-    "--host-resolver-rules=MAP *.example 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executable);
 
 /** Opens a socket from within a page, and waits for its end. */
 const open = ({ url, subprotocols, until }) =>

@@ -1,64 +1,27 @@
-// Our JavaScript client in a page of a real browser, driven by the table of scenarios: Chromium without a window.
+// Our JavaScript client in a page of a real browser, driven by the table of scenarios.
 //
 // The argument, standard input and standard output are those of follow.mjs; the options have two more: `executable`, the browser,
 // and `page`, the origin that the page has (http://shop.example; without it, the address that serves it). The page is served from
 // this process, and loads the package as it is built: STANDPIPE_JS names its folder, as for follow.mjs. Two commands more:
 // {"do":"offline"} and {"do":"online"} take the page's network away and give it back.
-//
-// Every name in `.example` is this machine; no other name is looked up. NODE_PATH names the folder of the packages.
 
-import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { join, normalize } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-// The packages are installed in the target folder, which NODE_PATH names; `import` does not look there.
-const { chromium } = createRequire(import.meta.url)("playwright-core");
+import { launch } from "./chromium.mjs";
+import { serve } from "./serve.mjs";
 
 const { executable, page: origin, ...options } = JSON.parse(process.argv[2]);
 const dist = join(process.env.STANDPIPE_JS, "dist");
-const following = fileURLToPath(new URL("following.mjs", import.meta.url));
-
-const PAGE = `<!doctype html>
-<meta charset="utf-8">
-<title>follow</title>
-<script type="module">
-  import { Client } from "/dist/index.js";
-  import { follow } from "/following.mjs";
-  window.follow = (options) => {
-    const { act, ended } = follow(Client, options, (line) => window.say(JSON.stringify(line)));
-    window.act = act;
-    return ended;
-  };
-  window.isReady = true;
-</script>`;
+const here = fileURLToPath(new URL(".", import.meta.url));
 
 /** The page, the module that it is made of, and the package; nothing else is there. */
-const server = createServer(async ({ url }, answer) => {
-  const path = normalize(new URL(url, "http://h").pathname);
-  if (path === "/") return answer.setHeader("content-type", "text/html").end(PAGE);
-  try {
-    const file = path === "/following.mjs" ? following : path.startsWith("/dist/") && join(dist, path.slice(6));
-    answer.setHeader("content-type", "text/javascript").end(await readFile(file));
-  } catch {
-    answer.writeHead(404).end();
-  }
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+const files = { "/": join(here, "follow.html"), "/following.mjs": join(here, "following.mjs") };
+const server = await serve((path) => files[path] ?? (path.startsWith("/dist/") && join(dist, path.slice(6))));
 const { port } = server.address();
 
-const browser = await chromium.launch({
-  executablePath: executable,
-  chromiumSandbox: false,
-  args: [
-    "--host-resolver-rules=MAP *.example 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executable);
 const context = await browser.newContext();
 const page = await context.newPage();
 page.on("pageerror", (error) => process.stderr.write(`${error}\n`));
