@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -153,7 +153,20 @@ class Scripted:
             yield self
 
     async def accept(self) -> Peer:
+        """The next connection."""
         return await self._peers.get()
+
+    async def welcome(self, head: int, **fields: Any) -> Peer:
+        """The next connection, once it is welcomed."""
+        peer = await self.accept()
+        await peer.welcome(head, **fields)
+        return peer
+
+    async def begin(self, head: int, **fields: Any) -> Peer:
+        """The next connection, once it is told what its URL selects."""
+        peer = await self.accept()
+        await peer.begin(head, **fields)
+        return peer
 
     def refuse(self, status: HTTPStatus, body: str, **headers: str) -> None:
         """Answers the next handshake by this, those after it as before."""
@@ -161,7 +174,7 @@ class Scripted:
         length = {"Content-Length": str(len(body.encode()))}
         self._refusals.append(Response(status, status.phrase, Headers({**fields, **length}), body.encode()))
 
-    def client(self, topics: str = "a", **options: Any) -> Client:
+    def client(self, topics: str | Sequence[str] = "a", **options: Any) -> Client:
         return Client(self.address, topics=topics, retry=FAST, proxy=None, **options)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -11,41 +13,15 @@ from standpipe.address import Address
 from standpipe.cursor import Cursor, read_after
 from standpipe.request import Request
 
+TABLE = json.loads((Path(__file__).parents[3] / "tests/clients/addresses.json").read_text())
 
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("localhost:8080", "ws://localhost:8080/ws"),
-        ("127.0.0.1:8080/", "ws://127.0.0.1:8080/ws"),
-        ("[::1]:9", "ws://[::1]:9/ws"),
-        ("example.com", "ws://example.com/ws"),
-        ("http://h:1", "ws://h:1/ws"),
-        ("https://h", "wss://h/ws"),
-        ("wss://h:443/ws", "wss://h/ws"),
-        ("wss://h/ws/trades.btc", "wss://h/ws/trades.btc"),
-        ("ws://h/other?topics=a.%3E#x", "ws://h/other?topics=a.%3E"),
-        (" ws://h?&topics=a&&resume=1 ", "ws://h/ws?topics=a"),
-    ],
-)
+
+@pytest.mark.parametrize(("text", "url"), TABLE["read"])
 def test_addresses_are_read_as_people_write_them(text: str, url: str) -> None:
     assert str(Address.parse(text)) == url
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("", "is not an address"),
-        ("ws://", "is not an address"),
-        (":8080", "is not an address"),
-        ("host:port", "is not an address"),
-        ("host:99999", "is not an address"),
-        ("a b", "is not an address"),
-        ("ftp://h", "`ftp` is not a scheme"),
-        ("ws://me:hunter2@h", "pass a token"),
-        ("ws://h:x?access_token=hunter2", "is not an address"),
-        ("ws://h?after=nonsense", "`after` in the address: a cursor is"),
-    ],
-)
+@pytest.mark.parametrize(("text", "part"), TABLE["refused"])
 def test_what_is_no_address_is_refused_with_what_would_be_right(text: str, part: str) -> None:
     with pytest.raises(AddressError) as raised:
         Address.parse(text)
@@ -66,18 +42,7 @@ def test_credentials_are_not_shown() -> None:
     assert "hunter2" in address.url(address.query)
 
 
-@pytest.mark.parametrize(
-    ("text", "selects"),
-    [
-        ("h", False),
-        ("h/ws/", False),
-        ("h?token=x&snapshot=1&conflate=1&overflow=skip&on_gap=fail&confirm=ack&access_token=x", False),
-        ("h/ws/a.b", True),
-        ("h?topics=a", True),
-        ("h?where.author=x", True),
-        ("h?page_url=x", True),
-    ],
-)
+@pytest.mark.parametrize(("text", "selects"), TABLE["selects"])
 def test_an_address_selects_by_its_path_or_by_its_query(text: str, selects: bool) -> None:
     assert Request(Address.parse(text)).selects() is selects
 

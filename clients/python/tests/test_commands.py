@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
-from support import EPOCH, FAST, Scripted, eventually, story, until
+from support import EPOCH, Scripted, eventually, story, until
 
 from standpipe import Client, CommandRefused, Lost, TimedOut, Timing
 
 
-def client_of(server: Scripted, timing: Timing | None = None) -> Client:
-    return Client(server.address, retry=FAST, timing=timing, proxy=None)
+def client_of(server: Scripted, **options: Any) -> Client:
+    """One that selects by commands alone."""
+    return server.client(topics=(), **options)
 
 
 @story
@@ -34,8 +36,7 @@ async def test_what_was_selected_before_connecting_is_said_after_the_welcome() -
 async def test_a_client_cut_inside_a_bracket_asks_for_the_old_place_again_and_gets_nothing_twice() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         client.subscribe("a")
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         await peer.hear()
         await peer.subscribed("2", 7)
         await peer.events([8])
@@ -50,8 +51,7 @@ async def test_a_client_cut_inside_a_bracket_asks_for_the_old_place_again_and_ge
         assert await until(client, "2") == "subscribed replay 1 2"
         peer.cut()
 
-        peer = await server.accept()
-        await peer.welcome(8)
+        peer = await server.welcome(8)
         assert await peer.hear() == f'{{"op":"subscribe","id":"4","topics":["a"],"after":"{EPOCH}:8:t:8"}}'
         assert await peer.hear() == '{"op":"subscribe","id":"5","topics":["b"],"after":"earliest"}'
         await peer.subscribed("4", 8)
@@ -63,8 +63,7 @@ async def test_a_client_cut_inside_a_bracket_asks_for_the_old_place_again_and_ge
         assert told.endswith("connected subscribed subscribed replay 3 replayed")
         peer.cut()
 
-        peer = await server.accept()
-        await peer.welcome(8)
+        peer = await server.welcome(8)
         assert await peer.hear() == f'{{"op":"subscribe","id":"6","topics":["a","b"],"after":"{EPOCH}:8:t:8"}}'
 
 
@@ -73,8 +72,7 @@ async def test_a_refused_subscription_is_told_and_not_said_again() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         client.subscribe("a")
         refused = client.subscribe("b", after="earliest")
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         await peer.hear()
         await peer.hear()
         await peer.subscribed("3", 7)
@@ -84,8 +82,7 @@ async def test_a_refused_subscription_is_told_and_not_said_again() -> None:
         assert (raised.value.reason, raised.value.hint) == ("FORBIDDEN", "ask")
         assert await until(client, "refused") == "connected subscribed refused"
         peer.cut()
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         assert await peer.hear() == f'{{"op":"subscribe","id":"5","topics":["a"],"after":"{EPOCH}:7"}}'
 
 
@@ -93,12 +90,10 @@ async def test_a_refused_subscription_is_told_and_not_said_again() -> None:
 async def test_an_answer_is_awaited_over_connections() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         asked = client.subscribe("a")
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         await peer.hear()
         peer.cut()
-        peer = await server.accept()
-        await peer.welcome(9)
+        peer = await server.welcome(9)
         assert await peer.hear() == '{"op":"subscribe","id":"3","topics":["a"]}'
         await peer.subscribed("3", 9)
         assert (await asked).seq == 9
@@ -108,8 +103,7 @@ async def test_an_answer_is_awaited_over_connections() -> None:
 async def test_what_was_unsubscribed_is_not_said_again() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         client.subscribe(["a", "b"])
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         await peer.hear()
         await peer.subscribed("2", 7)
         await peer.events([8])
@@ -121,8 +115,7 @@ async def test_what_was_unsubscribed_is_not_said_again() -> None:
         assert answer is not None and answer.topics == ("b",)
         peer.cut()
         await until(client, "unsubscribed")
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         assert await peer.hear() == f'{{"op":"subscribe","id":"4","topics":["b"],"after":"{EPOCH}:8:t:8"}}'
 
 
@@ -131,8 +124,7 @@ async def test_what_needs_no_word_to_the_server_is_answered_without() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         asked = client.subscribe("a")
         assert await client.unsubscribe("a") is None
-        peer = await server.accept()
-        await peer.welcome(7)
+        await server.welcome(7)
         with pytest.raises(Lost, match="ended before it was answered"):
             await asked
 
@@ -141,8 +133,7 @@ async def test_what_needs_no_word_to_the_server_is_answered_without() -> None:
 async def test_what_is_published_is_answered_with_its_place() -> None:
     async with Scripted.start() as server, client_of(server) as client:
         early = client.publish("chat.a", {"n": 1})
-        peer = await server.accept()
-        await peer.welcome(7)
+        peer = await server.welcome(7)
         assert await peer.hear() == '{"op":"publish","id":"1","topic":"chat.a","data":{"n":1}}'
         await peer.say('{"op":"published","id":"1","seq":1043}')
         assert (await early).seq == 1043
@@ -163,8 +154,7 @@ async def test_what_is_published_is_answered_with_its_place() -> None:
 @story
 async def test_a_command_that_the_server_would_hang_up_on_is_refused_here() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(7)
+        await server.begin(7)
         await until(client, "subscribed")
         with pytest.raises(CommandRefused, match="LIMIT_EXCEEDED"):
             await client.publish("a", "x" * 70_000)
@@ -174,10 +164,9 @@ async def test_a_command_that_the_server_would_hang_up_on_is_refused_here() -> N
 
 @story
 async def test_an_answer_that_does_not_come_is_not_awaited_for_ever() -> None:
-    async with Scripted.start() as server, client_of(server, Timing(answer=0.05)) as client:
+    async with Scripted.start() as server, client_of(server, timing=Timing(answer=0.05)) as client:
         asked = client.subscribe("a")
-        peer = await server.accept()
-        await peer.welcome(7)
+        await server.welcome(7)
         with pytest.raises(TimedOut, match=r"no answer from the server after 0.05s"):
             await asked
 
@@ -187,8 +176,7 @@ async def test_pings_are_answered() -> None:
     async with Scripted.start() as server, server.client() as client:
         with pytest.raises(Lost):
             client.ping()
-        peer = await server.accept()
-        await peer.begin(7)
+        peer = await server.begin(7)
         await until(client, "subscribed")
         pong = client.ping()
         await peer.say((await peer.hear()).replace("ping", "pong"))
@@ -215,8 +203,7 @@ async def test_an_explicit_ack_covers_all_that_was_returned() -> None:
 @story
 async def test_what_the_application_came_back_from_is_acknowledged_by_itself() -> None:
     async with Scripted.start() as server, server.client(confirm="ack") as client:
-        peer = await server.accept()
-        await peer.begin(7, confirm="ack")
+        peer = await server.begin(7, confirm="ack")
         await peer.events([8, 9])
         await until(client, "9")
         assert await peer.hear() == '{"op":"ack","delivered":1}', "the second one is being worked off"
@@ -229,8 +216,7 @@ async def test_what_the_application_came_back_from_is_acknowledged_by_itself() -
             acked = await peer.hear()
         taking.cancel()
         peer.cut()
-        peer = await server.accept()
-        await peer.begin(9, confirm="ack")
+        peer = await server.begin(9, confirm="ack")
         await peer.events([10])
         following = asyncio.ensure_future(until(client, "never"))
         assert await peer.hear() == '{"op":"ack","delivered":1}', "each connection counts anew"

@@ -59,8 +59,7 @@ async def test_a_full_server_is_asked_again() -> None:
         server.refuse(HTTPStatus.SERVICE_UNAVAILABLE, body, Retry_After="0")
         async with server.client() as client:
             refused = "disconnected: the server refused the connection with HTTP 503, OVER_CAPACITY: full"
-            peer = await server.accept()
-            await peer.begin(1)
+            await server.begin(1)
             assert await until(client, "connected") == f"{refused} connected"
 
 
@@ -104,8 +103,7 @@ async def test_no_log_shows_a_credential() -> None:
     try:
         async with Scripted.start() as server, server.client(token="t0ken") as client:
             for _ in range(2):
-                peer = await server.accept()
-                await peer.begin(1)
+                peer = await server.begin(1)
                 await until(client, "subscribed")
                 peer.cut()
             assert peer.parameter("resume") == "s3cret"
@@ -118,8 +116,7 @@ async def test_no_log_shows_a_credential() -> None:
 @story
 async def test_a_verdict_of_never_ends_the_client() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await peer.events([2])
         waiting = client.subscribe("b")
         await peer.bye(4013, reason="KICKED", verdict="never")
@@ -135,11 +132,9 @@ async def test_a_verdict_of_never_ends_the_client() -> None:
 async def test_a_code_alone_says_the_same_as_a_verdict() -> None:
     async with Scripted.start() as server, server.client() as client:
         for code in (4200, 4100, 1001):
-            peer = await server.accept()
-            await peer.begin(1)
+            peer = await server.begin(1)
             await peer.close(code)
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await peer.close(4001)
         told = await until(client, "never")
         assert told.count("disconnected") == 3, told
@@ -159,8 +154,7 @@ async def test_a_refusal_on_the_socket_is_understood() -> None:
 @story
 async def test_a_goodbye_ends_the_connection_even_if_no_close_follows() -> None:
     async with Scripted.start() as server, server.client(timing=Timing(close=0.05)) as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await peer.say('{"op":"goodbye","code":4013,"reason":"KICKED","verdict":"never"}')
         assert "KICKED (4013)" in await until(client, "never")
 
@@ -168,8 +162,7 @@ async def test_a_goodbye_ends_the_connection_even_if_no_close_follows() -> None:
 @story
 async def test_a_client_that_does_not_reconnect_ends_with_the_reason() -> None:
     async with Scripted.start() as server, server.client(reconnect="never") as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await until(client, "subscribed")
         peer.cut()
         assert (await until(client, "never")).startswith("error: the connection was lost")
@@ -193,11 +186,9 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
 @story
 async def test_a_silent_server_is_left() -> None:
     async with Scripted.start() as server, server.client(timing=Timing(slack=0.1)) as client:
-        peer = await server.accept()
-        await peer.begin(1, heartbeat_interval_ms=50)
+        await server.begin(1, heartbeat_interval_ms=50)
         await until(client, "connected")
-        again = await server.accept()
-        await again.begin(1)
+        await server.begin(1)
         told = await until(client, "connected")
         assert told == "subscribed disconnected: the server has been silent for 0.2s connected"
 
@@ -205,8 +196,7 @@ async def test_a_silent_server_is_left() -> None:
 @story
 async def test_a_server_that_pings_is_not_silent() -> None:
     async with Scripted.start() as server, server.client(timing=Timing(slack=1.0)) as client:
-        peer = await server.accept()
-        await peer.begin(1, heartbeat_interval_ms=1)
+        peer = await server.begin(1, heartbeat_interval_ms=1)
         loop = asyncio.get_running_loop()
         end = loop.time() + 1.3
         while loop.time() < end:
@@ -272,8 +262,7 @@ async def test_a_server_of_another_kind_is_told_and_not_tried_again() -> None:
 @story
 async def test_a_client_that_closes_says_1000_and_ends_without_an_error() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await peer.events([2, 3])
         await until(client, "2")
         waiting = client.subscribe("b")
@@ -291,8 +280,7 @@ async def test_a_client_that_closes_says_1000_and_ends_without_an_error() -> Non
 @story
 async def test_a_close_waits_for_the_server_only_so_long() -> None:
     async with Scripted.start() as server, server.client(timing=Timing(close=0.05)) as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await until(client, "subscribed")
         # It reads nothing any more, so it does not see the Close.
         peer.socket.transport.pause_reading()
@@ -342,8 +330,7 @@ async def test_a_client_that_is_closed_between_any_two_steps_leaves_nothing_behi
 async def test_taking_can_be_cancelled_at_any_time() -> None:
     async def serve_some(server: Scripted) -> None:
         for n in range(3):
-            peer = await server.accept()
-            await peer.begin(n * 10)
+            peer = await server.begin(n * 10)
             for seq in range(1, 11):
                 await peer.events([n * 10 + seq])
                 await asyncio.sleep(0)

@@ -40,8 +40,7 @@ async def test_a_client_that_was_cut_goes_on_behind_its_last_event() -> None:
 @story
 async def test_a_client_that_got_nothing_yet_goes_on_where_it_was_subscribed() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(2)
+        peer = await server.begin(2)
         await until(client, "subscribed")
         peer.cut()
         peer = await server.accept()
@@ -54,8 +53,7 @@ async def test_a_client_that_got_nothing_yet_goes_on_where_it_was_subscribed() -
 @story
 async def test_a_heartbeat_moves_the_cursor_past_what_does_not_match() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(2)
+        peer = await server.begin(2)
         await peer.events([3])
         await peer.heartbeat(900)
         await until(client, "heartbeat")
@@ -68,8 +66,7 @@ async def test_a_heartbeat_moves_the_cursor_past_what_does_not_match() -> None:
 @story
 async def test_a_restart_is_followed_at_once_from_the_cursor_of_the_goodbye() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(2)
+        peer = await server.begin(2)
         await peer.events([3])
         await peer.bye(4200, reason="RESTART", verdict="now", retry_after_ms=20, cursor=f"{EPOCH}:50:t:50")
         peer = await server.accept()
@@ -85,8 +82,7 @@ async def test_a_restart_is_followed_at_once_from_the_cursor_of_the_goodbye() ->
 @story
 async def test_a_gap_is_told() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(2)
+        peer = await server.begin(2)
         await peer.say('{"op":"gap","from":3,"to":8,"matched":4,"reason":"slow_consumer"}')
         await peer.say('{"op":"source","source":"kraken","state":"stale","since":1}')
         await peer.say('{"op":"weather"}')
@@ -148,8 +144,7 @@ async def test_a_proxy_that_cuts_all_the_time_costs_no_event() -> None:
 @story
 async def test_the_cursor_is_that_of_what_the_application_has_taken() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(2)
+        peer = await server.begin(2)
         await peer.events([3, 4, 5])
         await until(client, "3")
         await eventually("all of it came", lambda: client.stats.received == 3)

@@ -20,8 +20,7 @@ from standpipe import Backlog, Client, Timing, Unreachable
 @story
 async def test_a_command_that_nobody_takes_ends_the_connection() -> None:
     async with Scripted.start() as server, server.client(timing=Timing(write=0.1)) as client:
-        peer = await server.accept()
-        await peer.begin(7)
+        peer = await server.begin(7)
         await until(client, "subscribed")
         # Nothing is read on that side, so the buffers of the network fill.
         peer.socket.transport.pause_reading()

@@ -11,6 +11,7 @@ from support import Scripted, eventually, shown, story, until
 
 from standpipe import Bound, Client, Connected, Event, Gap, Slow
 from standpipe.buffer import Buffer, Mark
+from standpipe.client import BREATH
 from standpipe.renew import TokenSource
 
 
@@ -29,8 +30,7 @@ async def test_each_update_goes_to_the_handler_of_its_name() -> None:
             told.append(gap.reason)
 
         running = asyncio.create_task(client.run(lambda update: told.append(update.update), event=event, gap=gap))
-        peer = await server.accept()
-        await peer.begin(7)
+        peer = await server.begin(7)
         await peer.say('{"op":"gap","from":8,"to":8,"matched":1,"reason":"slow_consumer"}')
         await peer.events([9, 10])
         await running
@@ -46,8 +46,7 @@ async def test_what_a_handler_raises_ends_the_client_and_is_not_swallowed() -> N
     async with Scripted.start() as server:
         client = server.client()
         running = asyncio.create_task(client.run(event=fail))
-        peer = await server.accept()
-        await peer.begin(7)
+        peer = await server.begin(7)
         await peer.events([8])
         with pytest.raises(LookupError, match="the application's own"):
             await running
@@ -64,8 +63,7 @@ async def test_a_handler_for_nothing_is_a_mistake() -> None:
 @story
 async def test_events_alone_can_be_taken() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(7)
+        peer = await server.begin(7)
         await peer.say('{"op":"gap","from":8,"to":8,"matched":1,"reason":"slow_consumer"}')
         await peer.events([9, 10])
         seqs = []
@@ -109,8 +107,7 @@ async def test_a_bound_in_bytes_counts_as_well() -> None:
 @story
 async def test_a_slow_application_is_told_and_loses_nothing() -> None:
     async with Scripted.start() as server, server.client(buffer=Bound(updates=100)) as client:
-        peer = await server.accept()
-        await peer.begin(0)
+        peer = await server.begin(0)
         sending = asyncio.create_task(peer.events(range(1, 3001)))
         await eventually("the bound is reached", lambda: client.stats.slow == 1)
         assert client.stats.buffered == 100, "no more than the bound"
@@ -126,8 +123,7 @@ async def test_a_slow_application_is_told_and_loses_nothing() -> None:
 @story
 async def test_a_client_whose_application_takes_nothing_does_not_connect_again() -> None:
     async with Scripted.start() as server, server.client(buffer=Bound(updates=4)) as client:
-        peer = await server.accept()
-        await peer.begin(0)
+        peer = await server.begin(0)
         await peer.events([1, 2])
         await eventually("the bound is reached", lambda: client.stats.slow == 1)
         peer.cut()
@@ -137,19 +133,40 @@ async def test_a_client_whose_application_takes_nothing_does_not_connect_again()
         assert (peer.parameter("after") or "").endswith(":2:t:2")
 
 
+class Clock:
+    """In the place of `time`: it goes on when it is told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 @story
 async def test_other_tasks_get_a_turn_while_much_waits() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(0)
+        peer = await server.begin(0)
         await peer.events(range(1, 21))
         await eventually("all of it came", lambda: client.stats.received == 20)
-        ponged = asyncio.ensure_future(await peer.socket.ping())
-        while not ponged.done():
-            # A handler that never awaits anything: only the client can let others run.
-            time.sleep(0.06)
-            update = await anext(client)
-            assert not isinstance(update, Event) or update.seq < 20, "nobody else got a turn"
+        ponged, turns = await peer.socket.ping(), 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        running, clock = asyncio.create_task(other()), Clock()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("standpipe.client.time", clock)
+            for _ in range(20):
+                # A handler that takes its time and never awaits anything: only the client can let others run.
+                clock.now += 2 * BREATH
+                before = turns
+                await anext(client)
+                assert turns > before, "nobody else got a turn"
+        running.cancel()
+        await ponged
 
 
 def issuer(failures: int = 0) -> TokenSource:
@@ -200,8 +217,7 @@ async def test_a_token_that_cannot_be_got_is_told_and_asked_for_again() -> None:
 @story
 async def test_behind_the_end_of_a_token_the_next_connection_begins_with_a_new_one() -> None:
     async with Scripted.start() as server, server.client(token=issuer()) as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await until(client, "subscribed")
         body = '{"error":{"code":"TOKEN_EXPIRED","message":"it has expired"}}'
         server.refuse(HTTPStatus.UNAUTHORIZED, body)
@@ -213,8 +229,7 @@ async def test_behind_the_end_of_a_token_the_next_connection_begins_with_a_new_o
 @story
 async def test_an_expired_token_that_nobody_renews_is_tried_once_more_and_then_told() -> None:
     async with Scripted.start() as server, server.client(token="t0ken") as client:
-        peer = await server.accept()
-        await peer.begin(1)
+        peer = await server.begin(1)
         await until(client, "subscribed")
         server.refuse(HTTPStatus.UNAUTHORIZED, '{"error":{"code":"TOKEN_EXPIRED","message":"it has expired"}}')
         await peer.bye(4203, reason="TOKEN_EXPIRED", verdict="renew")
@@ -224,8 +239,7 @@ async def test_an_expired_token_that_nobody_renews_is_tried_once_more_and_then_t
 @story
 async def test_what_the_server_says_first_is_shown() -> None:
     async with Scripted.start() as server, server.client() as client:
-        peer = await server.accept()
-        await peer.begin(7, overflow="skip")
+        await server.begin(7, overflow="skip")
         connected = await anext(client)
         assert isinstance(connected, Connected)
         assert (connected.head, connected.overflow, connected.heartbeat_interval, connected.before) == (

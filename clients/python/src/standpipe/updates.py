@@ -56,10 +56,7 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """An event, which the application did not have before."""
-
-    update: ClassVar[str] = "event"
+class _Envelope:
     seq: int
     """Its place in the log."""
     topic: str
@@ -77,17 +74,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Event(_Envelope):
+    """An event, which the application did not have before."""
+
+    update: ClassVar[str] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(_Envelope):
     """The latest event of a key. An event that came earlier may be newer: the greater `seq` of a key is right."""
 
     update: ClassVar[str] = "snapshot"
-    seq: int
-    topic: str
-    key: str | None
-    id: str | None
-    ts: int | None
-    source: str
-    data: Any
 
 
 @dataclass(frozen=True, slots=True)
