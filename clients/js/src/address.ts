@@ -22,38 +22,33 @@ type Said = Record<string, Scalar | Scalar[] | undefined>;
 
 /** Reads an address and what is asked for. */
 export function requestOf(options: Options): Request {
-  const url = addressOf(options.url);
-  const after = options.after ?? url.searchParams.get("after") ?? undefined;
-  const kept = url.search.slice(1).split("&");
-  const query = [...kept.filter((pair) => !/^(after=|resume=|$)/.test(pair)), ...pairs(asked(options))];
-  url.search = query.join("&");
-  const names = [...url.searchParams.keys()];
-  const events = /^\/ws\/./.test(url.pathname) || names.some((name) => !NOT_SELECTING.test(name));
-  const says = (name: string): boolean => events && !["0", null].includes(url.searchParams.get(name));
-  return { url: url.href, after, selects: { events, conflated: says("conflate"), snapshot: says("snapshot") } };
+  const given = addressOf(options.url);
+  const after = options.after ?? given.searchParams.get("after") ?? undefined;
+  const kept = given.search.slice(1).split("&");
+  given.search = kept.filter((pair) => !/^(after=|resume=|$)/.test(pair)).join("&");
+  const url = extended(given.href, asked(options));
+  const { pathname, searchParams } = new URL(url);
+  const events = /^\/ws\/./.test(pathname) || [...searchParams.keys()].some((name) => !NOT_SELECTING.test(name));
+  const says = (name: string): boolean => events && !["0", null].includes(searchParams.get(name));
+  return { url, after, selects: { events, conflated: says("conflate"), snapshot: says("snapshot") } };
 }
 
 /** The URL of one connection. `resume` is the secret of the connection before it. */
 export function urlOf({ url }: Request, after: string | undefined, resume: string | undefined): string {
-  const [first, ...others] = pairs({ after, resume });
-  return first ? [url + (url.includes("?") ? "&" : "?") + first, ...others].join("&") : url;
+  return extended(url, { after, resume });
 }
 
 function addressOf(text: string): URL {
-  let url: URL | undefined;
   try {
-    url = new URL(/^\/|:\/\//.test(text) ? text : `ws://${text}`, globalThis.location?.href);
+    const url = new URL(/^\/|:\/\//.test(text) ? text : `ws://${text}`, globalThis.location?.href);
+    // What does not match, another scheme or credentials in front of the host, is told with what is no URL.
+    url.protocol = `ws${/^(?:ws|http)(s?):\/\/[^/@]*\//.exec(url.href)![1]}:`;
+    url.hash = "";
+    if (url.pathname === "/") url.pathname = "/ws";
+    return url;
   } catch {
-    // It is told below, with whatever else is none.
+    throw new TypeError("the url is no address like wss://example.com or localhost:8080, without credentials");
   }
-  const scheme = /^(?:ws|http)(s?):$/.exec(url?.protocol ?? "");
-  if (!url || !scheme || url.username || url.password) {
-    throw new TypeError("the url is no address; one looks like wss://example.com or localhost:8080, without credentials");
-  }
-  url.protocol = `ws${scheme[1]}:`;
-  url.hash = "";
-  if (url.pathname === "/") url.pathname = "/ws";
-  return url;
 }
 
 function asked(options: Options): Said {
@@ -73,10 +68,12 @@ function asked(options: Options): Said {
 }
 
 /** A comma within a value is a character like any other; those between values stand for themselves. */
-function pairs(said: Said): string[] {
-  return Object.entries(said).flatMap(([name, value]) => {
-    if (value === undefined) return [];
+function extended(url: string, said: Said): string {
+  for (const name in said) {
+    const value = said[name];
+    if (value === undefined) continue;
     const list = [value].flat().map((one) => encodeURIComponent(`${one}`));
-    return `${encodeURIComponent(name)}=${list}`;
-  });
+    url += `${url.includes("?") ? "&" : "?"}${encodeURIComponent(name)}=${list}`;
+  }
+  return url;
 }

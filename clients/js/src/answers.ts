@@ -5,9 +5,9 @@ interface Waiter {
   reject(why: Error): void;
 }
 
-/** The commands of one client that are not answered yet, by id. */
+/** Commands that are not answered yet, by id. */
 export class Answers {
-  #waiters = new Map<string, Waiter[]>();
+  readonly #waiters = new Map<string, Waiter[]>();
 
   /**
    * The answer to the command `id`. Whoever ignores it is not troubled by a refusal: the application is told of that as
@@ -27,15 +27,14 @@ export class Answers {
     for (const { reject } of this.#end(id)) reject(why);
   }
 
-  /** All but these commands are answered by nobody any more. Some of them as one, under another name. */
-  keep(names: Map<string, string>, why: Error): void {
-    const before = this.#waiters;
-    this.#waiters = new Map();
-    for (const [id, waiters] of before) {
-      const now = names.get(id);
-      if (now) this.#waiters.set(now, [...this.#end(now), ...waiters]);
-      else for (const { reject } of waiters) reject(why);
-    }
+  /** The command `id` also answers one of another connection. */
+  inherit(id: string, others: Answers, before: string): void {
+    this.#waiters.set(id, [...this.#end(id), ...others.#end(before)]);
+  }
+
+  /** What is not answered yet never will be. */
+  end(why: Error): void {
+    for (const id of this.#waiters.keys()) this.reject(id, why);
   }
 
   #end(id: string): Waiter[] {

@@ -1,7 +1,7 @@
 // A wire over the WebSocket of a browser, or over any other with that interface. The token is a subprotocol, because such
 // a WebSocket can send no header; why a handshake failed is not told to it.
 
-import { ConnectionError } from "./errors.js";
+import { ConnectionError, final } from "./errors.js";
 import type { WebSocketConstructor } from "./types.js";
 import { type Open, SUBPROTOCOL } from "./wire.js";
 
@@ -11,10 +11,12 @@ const NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
 /** Opens wires by `constructor`; by the platform's if there is none. */
 export function over(constructor: WebSocketConstructor = globalThis.WebSocket): Open {
   return (url, token, listener) => {
-    if (token && !NAME.test(token)) {
-      throw new ConnectionError("token", "the token cannot be the name of a subprotocol", { verdict: "never" });
+    const offered = [SUBPROTOCOL];
+    if (token) {
+      if (!NAME.test(token)) throw final("token", "the token cannot be the name of a subprotocol");
+      offered.push(`standpipe.auth.${token}`);
     }
-    const socket = new constructor(url, token ? [SUBPROTOCOL, `standpipe.auth.${token}`] : [SUBPROTOCOL]);
+    const socket = new constructor(url, offered);
     let why: ConnectionError | undefined = new ConnectionError("unreachable", `cannot connect to ${new URL(url).host}`);
     socket.onopen = () => {
       why = undefined;

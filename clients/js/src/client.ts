@@ -7,9 +7,10 @@ import { Acks } from "./acks.js";
 import { type Request, requestOf, urlOf } from "./address.js";
 import { Alarm } from "./alarm.js";
 import { Answers } from "./answers.js";
+import { over } from "./browser.js";
 import { Connection, type Message } from "./connection.js";
 import { cursorOf, placeOf, textOf } from "./cursor.js";
-import { ConnectionError, foreign, RefusedError } from "./errors.js";
+import { closed, ConnectionError, foreign, RefusedError } from "./errors.js";
 import { ask, dueIn, PAUSE, sendable } from "./renew.js";
 import { Resume } from "./resume.js";
 import { Backoff } from "./retry.js";
@@ -38,9 +39,6 @@ const BUFFER = { updates: 10_000, bytes: 16 << 20 };
  */
 const MAX_EXCESS = 10;
 
-/** No command at all. */
-const NONE = new Map<string, string>();
-
 /**
  * A client of one server, over all its connections. It connects at once, and tells what happens as updates: take them
  * by iterating over the client, or by handlers (`on`).
@@ -58,7 +56,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   readonly #resume: Resume;
   readonly #backoff: Backoff;
   /** Who waits for `subscribed`, over all connections, and for any other answer, on this one. */
-  readonly #subscribing = new Answers();
+  #subscribing = new Answers();
   readonly #asking = new Answers();
   readonly #taking: Taking<Update<Data>>;
   readonly #counts = { received: 0, duplicates: 0, gaps: 0, slow: 0 };
@@ -66,16 +64,18 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   #state: State = "connecting";
   #connection: Connection | undefined;
   #acks: Acks | undefined;
-  readonly #renewing = new Alarm();
+  /** While connected, until the credential is renewed; else until the next attempt. */
+  readonly #alarm = new Alarm();
   /** The secret of the last connection, which proves to the next one what was received. */
   #secret: string | undefined;
   #connections = 0;
-  /** Whether the server said `welcome` on the last connection. */
-  #isGreeted = false;
-  /** Ends what the loop waits for between connections. */
-  #wake: () => void = () => {};
+  /** Ends the last pause between connections. */
+  #wake: (() => void) | undefined;
 
-  constructor(options: Options, open: Open) {
+  constructor(options: Options);
+  /** @internal Over a transport that is no WebSocket of a browser's kind. */
+  constructor(options: Options, open?: Open);
+  constructor(options: Options, open = over(options.WebSocket)) {
     const { token, signal } = options;
     this.#open = open;
     this.#options = options;
@@ -115,12 +115,9 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   }
 
   /** Leaving the loop leaves the client as it is: `close()` ends it. */
-  [Symbol.asyncIterator](): AsyncIterator<Update<Data>, undefined> {
-    const next = async (): Promise<IteratorResult<Update<Data>, undefined>> => {
-      const value = await this.next();
-      return value ? { done: false, value } : { done: true, value: undefined };
-    };
-    return { next };
+  async *[Symbol.asyncIterator](): AsyncGenerator<Update<Data>, undefined> {
+    for (let update; (update = await this.next()); ) yield update;
+    return undefined;
   }
 
   /**
@@ -170,7 +167,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   /** Confirms all that the application has taken on this connection. With `confirm: "ack"` that is done by itself. */
   ack(): void {
     const { connection, ordinal } = this.#taking.taken;
-    if (connection && connection === this.#connection) connection.send({ op: "ack", delivered: ordinal });
+    if (connection === this.#connection) connection?.send({ op: "ack", delivered: ordinal });
   }
 
   /** Ends the connection with code 1000, waits a little for the server to do so too, and ends the iteration. */
@@ -179,7 +176,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
       this.#state = "closed";
       this.#taking.end();
       if (this.#acks) this.ack();
-      this.#wake();
+      this.#wake?.();
       await this.#connection?.close();
     }
     await this.done.catch(() => {});
@@ -192,16 +189,22 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     await undefined;
     while (!failure && !this.#isClosed()) {
       const why = await this.#attempt();
-      this.#renewing.stop();
+      this.#alarm.stop();
       this.#acks?.stop();
       this.#connection = this.#acks = undefined;
       if (this.#isClosed()) break;
-      this.#asking.keep(NONE, why);
+      this.#asking.end(why);
+      const delay = this.#backoff.wait(this.#verdict(why), why.retryAfter, Math.random());
       this.#state = "waiting";
-      failure = await this.#between(why);
+      if (delay === undefined) {
+        failure = why;
+      } else {
+        this.#push({ op: "disconnected", why, retryIn: delay });
+        await (why.kind === "slow" ? this.#taking.room() : this.#pause(delay));
+      }
     }
     this.#state = "closed";
-    for (const answers of [this.#subscribing, this.#asking]) answers.keep(NONE, failure ?? closed());
+    for (const answers of [this.#subscribing, this.#asking]) answers.end(failure ?? closed());
     this.#taking.end(failure);
     if (failure) throw failure;
   }
@@ -210,7 +213,6 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   async #attempt(): Promise<ConnectionError> {
     const { token: source, parse = JSON.parse } = this.#options;
     this.#state = "connecting";
-    this.#isGreeted = false;
     if (this.#token === undefined && typeof source === "function") {
       try {
         this.#token = await ask(source, this.#timing.renew);
@@ -230,15 +232,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     return connection.ended;
   }
 
-  /** What is done between a connection that ended and the next one. Returns why there is none. */
-  async #between(why: ConnectionError): Promise<ConnectionError | undefined> {
-    const delay = this.#backoff.wait(this.#verdict(why), why.retryAfter, Math.random());
-    if (delay === undefined) return why;
-    this.#push({ op: "disconnected", why, retryIn: delay });
-    await (why.kind === "slow" ? this.#taking.room() : this.#pause(delay));
-    return undefined;
-  }
-
+  /** What to do about the end of a connection, which is still `open` if the server had said `welcome`. */
   #verdict(why: ConnectionError): ConnectionError["verdict"] {
     const { reconnect = "always", token } = this.#options;
     if (reconnect === "never" || (reconnect === "once_connected" && !this.#connections)) return "never";
@@ -248,20 +242,18 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
       this.#token = undefined;
       return "renew";
     }
-    return this.#isGreeted ? why.verdict : "never";
+    return this.#state === "open" ? why.verdict : "never";
   }
 
   /** Waits; less if the client is closed, or a browser says that there is a network again. */
   async #pause(delay: number): Promise<void> {
-    const alarm = new Alarm();
     await new Promise<void>((resolve) => {
-      this.#wake = () => resolve();
-      alarm.set(delay, this.#wake);
+      this.#wake = resolve;
+      this.#alarm.set(delay, resolve);
       globalThis.addEventListener?.("online", this.#wake);
     });
-    alarm.stop();
-    globalThis.removeEventListener?.("online", this.#wake);
-    this.#wake = () => {};
+    this.#alarm.stop();
+    globalThis.removeEventListener?.("online", this.#wake!);
   }
 
   /** What follows from a message: the cursor moves, and the application is told unless it knows already. */
@@ -277,6 +269,7 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
           throw foreign(`an \`${op}\` without seq, topic or data`);
         }
         this.#counts.received += 1;
+        this.#connection!.received += 1;
         this.#backoff.progressed();
         if (op === "event" && !resume.event(message["seq"], id)) {
           this.#counts.duplicates += 1;
@@ -331,38 +324,34 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
     const connection = this.#connection!;
     const { connection: name, epoch, resume: secret, limits, confirm, expires } = welcome;
     const after = this.#resume.cursor();
-    const names = new Map<string, string>();
-    const commands = this.#resume.welcome(cursorOf(`${epoch}:0`).epoch, (before, now) => names.set(before, now));
-    this.#subscribing.keep(names, closed("unsubscribed before it was answered"));
-    for (const command of commands) connection.send(command);
+    const before = this.#subscribing;
+    const answers = (this.#subscribing = new Answers());
+    const inherit = (old: string, id: string): void => answers.inherit(id, before, old);
+    for (const command of this.#resume.welcome(cursorOf(`${epoch}:0`).epoch, inherit)) connection.send(command);
+    before.end(closed("unsubscribed before it was answered"));
     this.#secret = secret || undefined;
     this.#state = "open";
-    this.#isGreeted = true;
     if (confirm === "ack") {
       const { max_unconfirmed_frames: frames = 4000, max_unconfirmed_bytes: bytes = 1 << 20 } = limits ?? {};
       this.#acks = new Acks(+frames, +bytes, (delivered) => connection.send({ op: "ack", delivered }));
     }
-    this.#renewAt(expires);
-    const before = this.#connections++;
-    this.#push({ op: "connected", connection: name, epoch, after: after ? textOf(after) : null, before, limits });
+    this.#renewIn(dueIn(expires, Date.now()));
+    const place = after ? textOf(after) : null;
+    this.#push({ op: "connected", connection: name, epoch, after: place, before: this.#connections++, limits });
   }
 
-  /** Renews the credential on the open connection before it ends, if it does. */
-  #renewAt(expires: number | undefined, least = 0): void {
-    if (expires !== undefined) this.#renewIn(Math.max(least, dueIn(expires, Date.now())));
-  }
-
+  /** Renews the credential on the open connection in so many milliseconds; not a number if it does not end. */
   #renewIn(delay: number): void {
     const { token: source } = this.#options;
     const connection = this.#connection;
-    if (typeof source !== "function") return;
-    this.#renewing.set(delay, async () => {
+    if (typeof source !== "function" || Number.isNaN(delay)) return;
+    this.#alarm.set(delay, async () => {
       try {
         const access_token = await ask(source, this.#timing.renew);
         if (connection !== this.#connection) return;
         this.#token = access_token;
         const { expires } = await this.#ask<RefreshedUpdate>({ op: "refresh", access_token });
-        this.#renewAt(expires, PAUSE);
+        this.#renewIn(Math.max(PAUSE, dueIn(expires, Date.now())));
       } catch (why) {
         if (connection !== this.#connection) return;
         this.#push({ op: "unrenewed", why: why as Error });
@@ -398,8 +387,4 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   #isClosed(): boolean {
     return this.#state === "closed";
   }
-}
-
-function closed(message = "the client is closed"): ConnectionError {
-  return new ConnectionError("closed", message, { verdict: "never" });
 }

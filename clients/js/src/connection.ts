@@ -3,7 +3,7 @@
 // It leaves to client.ts what follows from a message, and from the end.
 
 import { Alarm, now } from "./alarm.js";
-import { ConnectionError, foreign, late, type Refusal, type Verdict, verdictOf } from "./errors.js";
+import { closed, ConnectionError, foreign, late, type Refusal, verdictOf } from "./errors.js";
 import { Silence } from "./silence.js";
 import type { Timing } from "./types.js";
 import type { Open, Wire } from "./wire.js";
@@ -13,8 +13,6 @@ export type Message = { op: string; [field: string]: any };
 
 /** What a command may wait for behind others, in bytes: more than that is not a client that keeps up with itself. */
 const MAX_UNSENT = 256 << 10;
-
-const VERDICTS: readonly unknown[] = ["now", "backoff", "renew", "never"] satisfies Verdict[];
 
 interface Setting {
   url: string;
@@ -32,14 +30,15 @@ interface Setting {
 export class Connection {
   /** Why it ended. It never fails. */
   readonly ended: Promise<ConnectionError>;
-  /** How many data frames came: the ordinal that `ack` repeats. */
+  /** How many data frames were followed: the ordinal that `ack` repeats. */
   received = 0;
   readonly #setting: Setting;
   readonly #alarm = new Alarm();
   #wire: Wire | undefined;
   #end!: (why: ConnectionError) => void;
   #silence: Silence | undefined;
-  #goodbye: Message | undefined;
+  /** What the server's goodbye said: the end that is to come. */
+  #goodbye: ConnectionError | undefined;
   /** What the server said was wrong, if not about a command. */
   #refusal: Refusal | undefined;
 
@@ -54,7 +53,7 @@ export class Connection {
         open: () => this.#wire && this.#within(handshake, late("waiting for the welcome")),
         message: (text) => this.#read(text),
         heard: () => this.#silence?.heard(now()),
-        end: (code, reason, why) => this.finish(why && !this.#goodbye ? why : this.#ending(code, reason)),
+        end: (code, reason, why) => this.finish(this.#goodbye ?? why ?? this.#ending({ code, reason })),
       });
     } catch (error) {
       this.finish(error instanceof ConnectionError ? error : foreign(error));
@@ -71,21 +70,19 @@ export class Connection {
     if (!this.isOpen) return false;
     this.#wire!.send(JSON.stringify(command));
     if (this.#wire!.bufferedAmount <= MAX_UNSENT) return true;
-    this.finish(new ConnectionError("timeout", "the server does not take its commands"));
+    this.finish(late("sending a command"));
     return false;
   }
 
   /** Closes with 1000, and waits until the server has done so too, or its time is up. */
   async close(): Promise<void> {
-    const why = new ConnectionError("closed", "closed by the application", { code: 1000, verdict: "never" });
-    const { close } = this.#setting.timing;
     if (this.isOpen) {
       // What comes now was not asked for any more.
       this.#setting.follow = () => {};
       this.#wire?.close(1000);
-      this.#within(close, why);
+      this.#within(this.#setting.timing.close, closed());
     } else {
-      this.finish(why);
+      this.finish(closed());
     }
     await this.ended;
   }
@@ -120,11 +117,10 @@ export class Connection {
     const { op } = message;
     if (op === "error" && message["id"] === undefined) this.#refusal = message as unknown as Refusal;
     if (op === "goodbye") {
-      this.#goodbye = message;
+      this.#goodbye = this.#ending(message);
       follow(message, size);
-      this.#within(timing.close, this.#ending(null, ""));
+      this.#within(timing.close, this.#goodbye);
     } else if (this.#silence) {
-      if (op === "event" || op === "snapshot") this.received += 1;
       if (op !== "welcome") follow(message, size);
     } else if (op === "welcome") {
       if (message["protocol"] !== 1) throw foreign(`it speaks protocol ${message["protocol"]}`);
@@ -144,19 +140,13 @@ export class Connection {
     else this.finish(new ConnectionError("silent", `the server has been silent for ${patience} ms`));
   }
 
-  /** What a close means: the goodbye before it says it, or else its code. */
-  #ending(code: number | null, reason: string): ConnectionError {
-    const goodbye = this.#goodbye;
-    if (!goodbye && code === null) return new ConnectionError("lost", "the connection was closed without a word");
-    const said = { code, reason, ...goodbye } as Message;
-    const { verdict, retry_after_ms: retryAfter } = said;
-    return new ConnectionError("closed", `the server closed the connection: ${said["reason"]} (${said["code"]})`, {
-      code: said["code"],
-      reason: said["reason"],
-      verdict: VERDICTS.includes(verdict) ? verdict : verdictOf(said["code"]),
-      retryAfter,
-      refusal: this.#refusal,
-    });
+  /** What a goodbye means, or a close without one: its code says it. */
+  #ending({ code, reason, verdict, retry_after_ms: retryAfter }: Omit<Message, "op">): ConnectionError {
+    if (code === null) return new ConnectionError("lost", "the connection was closed without a word");
+    // What is no verdict that this client knows follows from the code.
+    if (!/^(now|backoff|renew|never)$/.test(verdict)) verdict = verdictOf(code);
+    const ending = { code, reason, verdict, retryAfter, refusal: this.#refusal };
+    return new ConnectionError("closed", `the server closed the connection: ${reason} (${code})`, ending);
   }
 }
 

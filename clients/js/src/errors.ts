@@ -84,9 +84,19 @@ export class ConnectionError extends Error implements Ending {
   }
 }
 
-/** What answers does not speak this wire: coming back would not help. */
+/** An end after which coming back would not help. */
+export function final(kind: Kind, message: string): ConnectionError {
+  return new ConnectionError(kind, message, { verdict: "never" });
+}
+
+/** What answers does not speak this wire. */
 export function foreign(what: unknown): ConnectionError {
-  return new ConnectionError("foreign", `this is no Standpipe server: ${what}`, { verdict: "never" });
+  return final("foreign", `this is no Standpipe server: ${what}`);
+}
+
+/** The application has ended it, or does not have it yet. */
+export function closed(message = "the client is closed"): ConnectionError {
+  return final("closed", message);
 }
 
 /** A step that took too long. */

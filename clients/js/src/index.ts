@@ -7,17 +7,7 @@
 // - cursor, seen, wanted, resume – the cursor rule, pure; renew, acks, answers – what is said meanwhile;
 // - taking – what waits for the application, and how it gets it; client – the loop over connections.
 
-import { over } from "./browser.js";
-import { Client as Core } from "./client.js";
-import type { Options } from "./types.js";
-
-/** A client over the WebSocket of the platform, or over the one that the options name. */
-export class Client<Data = unknown> extends Core<Data> {
-  constructor(options: Options) {
-    super(options, over(options.WebSocket));
-  }
-}
-
+export { Client } from "./client.js";
 export { ConnectionError, type Kind, type Refusal, RefusedError, type Verdict } from "./errors.js";
 export type { TokenSource } from "./renew.js";
 export type { Bound } from "./taking.js";

@@ -5,7 +5,7 @@
 // connection first, and the new credential is got before the next one is opened.
 
 import { Alarm } from "./alarm.js";
-import { ConnectionError, late } from "./errors.js";
+import { ConnectionError, final, late } from "./errors.js";
 
 /** Gets a credential: asks whoever signs them. */
 export type TokenSource = () => string | Promise<string>;
@@ -24,7 +24,7 @@ export const PAUSE = 5000;
 /** Makes sure that a credential can stand in a header. */
 export function sendable(token: string): string {
   if (/^[!-~]+$/.test(token)) return token;
-  throw new ConnectionError("token", "a token is one line of visible ASCII", { verdict: "never" });
+  throw final("token", "a token is one line of visible ASCII");
 }
 
 /** A new credential, within `patience` milliseconds. */
@@ -40,8 +40,11 @@ export async function ask(source: TokenSource, patience: number): Promise<string
   }
 }
 
-/** How long to wait before renewing what ends at `expires`, in milliseconds; `today` is on the same clock. */
-export function dueIn(expires: number, today: number): number {
+/**
+ * How long to wait before renewing what ends at `expires`, in milliseconds; `today` is on the same clock. Not a number for
+ * what does not end.
+ */
+export function dueIn(expires: number = NaN, today: number): number {
   const left = Math.max(0, expires - today);
   return left - Math.min(left / LEAD, MAX_LEAD);
 }

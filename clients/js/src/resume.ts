@@ -97,7 +97,7 @@ export class Resume {
     this.#line = "idle";
     if (this.#awaits === "first") this.#main = undefined;
     this.#awaits = "nothing";
-    this.#conflated = this.#url.conflated || this.wanted.conflates();
+    this.#conflated = this.#url.conflated || this.wanted.asksFor("conflate");
     return this.wanted.again(this.#main && textOf(this.#main), renamed);
   }
 
@@ -139,7 +139,7 @@ export class Resume {
    * does, shows with the next event.
    */
   gap(): void {
-    const shows = this.#url.snapshot || this.wanted.asksForSnapshot();
+    const shows = this.#url.snapshot || this.wanted.asksFor("snapshot");
     if (this.#line === "moving" && this.#awaits === "nothing" && shows) this.#awaits = "again";
   }
 

@@ -36,7 +36,6 @@ export class Taking<T extends { op: string }> {
   readonly #done: (mark: Mark) => void;
   readonly #handlers = new Map<string, Set<Handler>>();
   readonly #waiting: [T, Mark | undefined][] = [];
-  #isServing = false;
   #isEnded = false;
   #failure: Error | undefined;
   #takenAt = now();
@@ -100,10 +99,14 @@ export class Taking<T extends { op: string }> {
   /** Serves updates to handlers from now on. Returns how to take this one back. */
   on(op: string, handler: Handler): () => void {
     const handlers = this.#handlers.get(op) ?? new Set();
-    this.#handlers.set(op, handlers.add(handler));
     if (!this.#isServing) void this.#serveAll();
-    this.#isServing = true;
+    this.#handlers.set(op, handlers.add(handler));
     return () => handlers.delete(handler);
+  }
+
+  /** From the first handler on, even if all are taken back. */
+  get #isServing(): boolean {
+    return this.#handlers.size > 0;
   }
 
   async #take(): Promise<T | undefined> {

@@ -55,22 +55,15 @@ const joinMain = (entry: Entry): void => {
 export class Wanted {
   #entries: Entry[] = [];
   #ids = 0;
-  /** Whether the first snapshot of any of them may be on its way. */
-  #shows = false;
 
-  /** Whether any of them lets the server replace queued events. */
-  conflates(): boolean {
-    return this.#entries.some((entry) => entry.terms.conflate);
+  /** Whether any of them asks for this. */
+  asksFor(term: "conflate" | "snapshot"): boolean {
+    return this.#entries.some((entry) => entry.terms[term]);
   }
 
   /** Whether the first snapshot of any of them may be on its way, to its end. */
   isShowing(): boolean {
     return this.#entries.some(isShown);
-  }
-
-  /** Whether any of them is to be shown the state again behind a gap. */
-  asksForSnapshot(): boolean {
-    return this.#entries.some((entry) => entry.terms.snapshot);
   }
 
   /** Adds what `subscription` asks for. The command for it. */
@@ -101,8 +94,7 @@ export class Wanted {
   taken(id: string, starts: boolean): void {
     for (const entry of this.#of(id)) {
       entry.taken = true;
-      if (isShown(entry)) this.#shows = true;
-      else if (starts || !entry.from) joinMain(entry);
+      if (!isShown(entry) && (starts || !entry.from)) joinMain(entry);
     }
     // What a newer one, which the server took, has replaced.
     this.#entries = this.#entries.filter(
@@ -119,8 +111,7 @@ export class Wanted {
 
   /** An event of the main line came: no snapshot is on its way any more. */
   allShown(): void {
-    if (this.#shows) this.#entries.filter(isShown).forEach(joinMain);
-    this.#shows = false;
+    for (const entry of this.#entries) if (isShown(entry)) joinMain(entry);
   }
 
   /** The bracket of the command `id` is closed. */

@@ -13,7 +13,7 @@ import { build } from "esbuild";
 import { root } from "./support/paths.js";
 import { scripted } from "./support/scripted.js";
 
-const MAX_BYTES = 7.25 * 1024;
+const MAX_BYTES = 7 * 1024;
 
 let folder;
 

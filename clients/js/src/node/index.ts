@@ -1,6 +1,5 @@
 // The entry for Node: the same client over Node's own HTTP, with the token in a header.
 
-import { over } from "../browser.js";
 import { Client as Core } from "../client.js";
 import type { Options } from "../types.js";
 import { overNode } from "./socket.js";
@@ -10,6 +9,6 @@ export * from "../index.js";
 /** A client over `node:http`, or over the WebSocket that the options name. */
 export class Client<Data = unknown> extends Core<Data> {
   constructor(options: Options) {
-    super(options, options.WebSocket ? over(options.WebSocket) : overNode(options.maxMessage));
+    super(options, options.WebSocket ? undefined : overNode(options.maxMessage));
   }
 }
