@@ -152,11 +152,12 @@ export class Client<Data = unknown> implements AsyncIterable<Update<Data>> {
   }
 
   /**
-   * Sends an event of the application's own, if connected. Fails with a `RefusedError`, or with a `ConnectionError` if
-   * the connection is lost before the answer: then nobody knows whether the event was taken.
+   * Sends an event of the application's own, if connected; through `source`, where the server has several that take
+   * events. Fails with a `RefusedError`, or with a `ConnectionError` if the connection is lost before the answer: then
+   * nobody knows whether the event was taken.
    */
-  publish(topic: string, data: unknown): Promise<PublishedUpdate> {
-    return this.#ask({ op: "publish", topic, data });
+  publish(topic: string, data: unknown, source?: string): Promise<PublishedUpdate> {
+    return this.#ask({ op: "publish", topic, data, source });
   }
 
   /** Asks for a sign of life, if connected. */

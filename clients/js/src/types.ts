@@ -199,11 +199,12 @@ export interface PongUpdate {
   id?: string;
 }
 
-/** The answer to `publish`. */
+/** The answer to `publish`: the event is in the log. */
 export interface PublishedUpdate {
   op: "published";
   id?: string;
-  seq: number;
+  /** Its place; null if the same event had come before. */
+  seq: number | null;
 }
 
 /** A connection is open. */

@@ -6,10 +6,8 @@ import { test } from "node:test";
 import WebSocket from "ws";
 
 import { Client, ConnectionError, RefusedError } from "../dist/node/index.js";
-import { EPOCH, scripted } from "./support/scripted.js";
+import { EPOCH, scripted, SUBSCRIBED } from "./support/scripted.js";
 import { clientOf, failure, until, within } from "./support/updates.js";
-
-const SUBSCRIBED = { op: "subscribed", topics: ["a"], seq: 7 };
 
 test("updates come in the order of the messages, and what is unknown is not told", async (t) => {
   const { url } = await scripted(t, (peer) => {
@@ -34,8 +32,7 @@ test("updates come in the order of the messages, and what is unknown is not told
 
 test("the cursor is that of what the application has taken, not of what waits for it", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (const seq of [8, 9, 10]) peer.event(seq);
     peer.say({ op: "pong", id: "x" });
   });
@@ -52,14 +49,12 @@ test("a client that is cut resumes behind what came, with the secret of its last
   const { url, peers } = await scripted(
     t,
     (peer) => {
-      peer.welcome();
-      peer.say(SUBSCRIBED);
+      peer.begin();
       peer.event(8, { id: "t:8" });
       setImmediate(() => peer.socket.terminate());
     },
     (peer) => {
-      peer.welcome();
-      peer.say(SUBSCRIBED);
+      peer.begin();
       peer.event(8, { id: "t:8" });
       peer.event(9);
     },
@@ -80,8 +75,7 @@ test("a goodbye says when to come back and from where", async (t) => {
   const { url, peers } = await scripted(
     t,
     (peer) => {
-      peer.welcome();
-      peer.say(SUBSCRIBED);
+      peer.begin();
       peer.goodbye(4200, "RESTART", "now", { retry_after_ms: 40, cursor: `${EPOCH}:20` });
     },
     (peer) => peer.welcome(),
@@ -108,8 +102,7 @@ test("a goodbye is the end even if no close follows", async (t) => {
 
 test("a verdict of never ends the client, behind what came before", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     peer.event(8);
     peer.goodbye(4013, "KICKED", "never");
   });
@@ -298,8 +291,7 @@ test("a ping is answered", async (t) => {
 
 test("what the application has taken is acknowledged where the server counts on it", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome({ confirm: "ack" });
-    peer.say(SUBSCRIBED);
+    peer.begin({ confirm: "ack" });
     for (let seq = 8; seq < 12; seq++) peer.event(seq);
   });
   const client = clientOf(t, { url, topics: ["a"], confirm: "ack" });
@@ -318,8 +310,7 @@ test("an acknowledgement never counts what came on another connection", async (t
   const { url, peers } = await scripted(
     t,
     (peer) => {
-      peer.welcome({ confirm: "ack" });
-      peer.say(SUBSCRIBED);
+      peer.begin({ confirm: "ack" });
       for (let seq = 8; seq < 12; seq++) peer.event(seq);
       setImmediate(() => peer.socket.terminate());
     },
@@ -363,8 +354,7 @@ test("an application that does not keep up is told, and nothing is lost", async 
 
 test("a snapshot larger than the buffer is taken in whole, because it would begin anew", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     if (peer.query.has("after")) return;
     for (let seq = 1; seq <= 30; seq++) peer.say({ op: "snapshot", seq, topic: "a", key: `${seq}`, source: "s", data: 1 });
     peer.say({ op: "snapshot_end", seq: 40, count: 30 });
@@ -378,8 +368,7 @@ test("a snapshot larger than the buffer is taken in whole, because it would begi
 
   // But not without any bound.
   const { url: endless } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (let seq = 1; seq <= 300; seq++) peer.say({ op: "snapshot", seq, topic: "a", key: "k", source: "s", data: 1 });
   });
   const bounded = clientOf(t, { url: endless, topics: ["a"], snapshot: true, buffer: { updates: 10 } });
@@ -389,8 +378,7 @@ test("a snapshot larger than the buffer is taken in whole, because it would begi
 
 test("the bound counts bytes, too, and handlers are told of it while one of them is busy", async (t) => {
   const { url } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (let seq = 8; seq < 20; seq++) peer.event(seq, { data: "x".repeat(500) });
   });
   const client = clientOf(t, { url, topics: ["a"], buffer: { bytes: 2000 } });
@@ -411,8 +399,7 @@ test("the bound counts bytes, too, and handlers are told of it while one of them
 
 test("handlers get what they asked for, in order, and can be taken back", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (const seq of [8, 9]) peer.event(seq);
   });
   const client = clientOf(t, { url, topics: ["a"] });
@@ -433,8 +420,7 @@ test("handlers get what they asked for, in order, and can be taken back", async 
 
 test("what a handler throws goes to the handler of errors, and so does the end", async (t) => {
   const { url } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (const seq of [8, 9]) peer.event(seq);
     peer.goodbye(4013, "KICKED", "never");
   });
@@ -451,8 +437,7 @@ test("what a handler throws goes to the handler of errors, and so does the end",
 
 test("without one, it is an unhandled rejection", async (t) => {
   const { url } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     peer.event(8);
   });
   const listeners = process.listeners("unhandledRejection");
@@ -529,8 +514,7 @@ test("who does not want to come back is told why it ended", async (t) => {
 
 test("closing says 1000, ends the iteration, and can be done again", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     for (const seq of [8, 9]) peer.event(seq);
   });
   const client = clientOf(t, { url, topics: ["a"] });
@@ -594,8 +578,7 @@ test("another parser keeps the digits of data, and the client still counts", asy
       typeof value === "string" && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value,
     );
   const { url } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     peer.say(`{"op":"event","seq":90071992547409,"topic":"a","ts":1732212345678,"source":"s","data":{"n":9007199254740993}}`);
   });
   const client = clientOf(t, { url, topics: ["a"], parse });
@@ -606,8 +589,7 @@ test("another parser keeps the digits of data, and the client still counts", asy
 
 test("over another WebSocket the token is a subprotocol", async (t) => {
   const { url, peers } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say(SUBSCRIBED);
+    peer.begin();
     peer.event(8);
   });
   const client = clientOf(t, { url, topics: ["a"], token: "a.b-c_d", WebSocket });

@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 
+import * as offered from "../dist/index.js";
 import { root } from "./support/paths.js";
 import { scripted } from "./support/scripted.js";
 
@@ -38,8 +39,7 @@ test("it holds what was built and what is read, and needs nothing else", () => {
 
 test("a program in another folder uses it", async (t) => {
   const { url } = await scripted(t, (peer) => {
-    peer.welcome();
-    peer.say({ op: "subscribed", topics: ["a"], seq: 7 });
+    peer.begin();
     peer.event(8);
   });
   writeFileSync(
@@ -73,7 +73,7 @@ test("its types say what it does", () => {
       if (update.op === "event") (update satisfies EventUpdate<{ price: string }>).data.price.length;
     }
     const { seq } = await client.publish("a", {});
-    seq.toFixed();
+    seq?.toFixed();
     const cursor: string | null = client.cursor;
     // @ts-expect-error There is no such update.
     client.on("evnt", () => {});
@@ -83,6 +83,18 @@ test("its types say what it does", () => {
   );
   const options = ["--noEmit", "--strict", "--target", "ES2022", "--module", "NodeNext"];
   run(join(root, "node_modules/.bin/tsc"), [...options, "use.ts"]);
+});
+
+test("the examples of the README are JavaScript, and name what is there", async () => {
+  const readme = readFileSync(join(folder, "node_modules/standpipe/README.md"), "utf8");
+  const blocks = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, block]) => block);
+  assert.ok(blocks.length >= 4);
+  for (const block of blocks) {
+    await transform(block, { format: "esm", target: "es2022" });
+    for (const [, names] of block.matchAll(/import \{ (.+) \} from "standpipe"/g)) {
+      for (const name of names.split(", ")) assert.ok(name in offered, name);
+    }
+  }
 });
 
 test("a browser loads little", async (t) => {

@@ -63,6 +63,7 @@ def test_messages_are_read() -> None:
     source = {"op": "source", "source": "k", "state": "gap", "since": 1, "missed": 3, "topic": "a"}
     assert read(source) == Source("k", "gap", 1, 3, "a")
     assert read({"op": "published", "id": "4", "seq": 1043}) == Published("4", 1043)
+    assert read({"op": "published", "id": "4", "seq": None}) == Published("4", None)
 
 
 def test_an_event_is_read_with_what_it_has() -> None:

@@ -36,7 +36,8 @@ def test_commands_look_as_documented() -> None:
         str(Unsubscribe(("a",), (("p", "1"),), "4")),
         ack(517),
         refresh("5", "t0ken"),
-        publish("6", "chat.a", None),
+        publish("6", "chat.a", None, None),
+        publish("7", "chat.a", {}, "chat"),
     ] == [
         '{"op":"ping","id":"1"}',
         '{"op":"subscribe","id":"2","topics":["tweets.>"]}',
@@ -48,6 +49,7 @@ def test_commands_look_as_documented() -> None:
         '{"op":"ack","delivered":517}',
         '{"op":"refresh","id":"5","access_token":"t0ken"}',
         '{"op":"publish","id":"6","topic":"chat.a","data":null}',
+        '{"op":"publish","id":"7","topic":"chat.a","data":{},"source":"chat"}',
     ]
 
 

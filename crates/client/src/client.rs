@@ -182,14 +182,16 @@ impl<D: Dial> Client<D> {
         self.send(&Command::Ping { id: Some(id.clone()) }).map(|()| id)
     }
 
-    /// Publishes an event to `topic`, if connected; its credential has to grant that. Returns the id of the answer, which is
-    /// [`Update::Published`] or [`Update::Refused`]. If the connection ends first, nobody knows whether it was published.
+    /// Publishes an event to `topic`, if connected; its credential has to grant that. `source` says through which it goes, where
+    /// the server has several that take events. Returns the id of the answer, which is [`Update::Published`] or
+    /// [`Update::Refused`]. If the connection ends first, nobody knows whether it was published.
     ///
     /// # Errors
     /// [`Error::Backlog`] if the network takes no more.
-    pub fn publish(&mut self, topic: &str, data: Json) -> Result<String, Error> {
+    pub fn publish(&mut self, topic: &str, data: Json, source: Option<&str>) -> Result<String, Error> {
         let id = self.resume.next_id();
-        let publish = Publish { id: Some(id.clone()), topic: topic.to_owned(), data, source: None };
+        let source = source.map(str::to_owned);
+        let publish = Publish { id: Some(id.clone()), topic: topic.to_owned(), data, source };
         self.send(&Command::Publish(publish)).map(|()| id)
     }
 

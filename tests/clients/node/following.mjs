@@ -48,7 +48,7 @@ export function follow(Client, options, say) {
     // What is answered comes as an update, too: the promises are not awaited here.
     subscribe: (subscription) => void client.subscribe(subscription),
     unsubscribe: (selected) => void client.unsubscribe(selected),
-    publish: ({ topic, data }) => void client.publish(topic, data).catch(() => {}),
+    publish: ({ topic, data, source }) => void client.publish(topic, data, source).catch(() => {}),
     ack: () => client.ack(),
     pause: () => void (goes = new Promise((resolve) => (go = resolve))),
     go: () => go(),

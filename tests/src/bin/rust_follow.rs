@@ -156,7 +156,7 @@ fn act(client: &mut Client, command: &Value) -> Option<bool> {
         "publish" => {
             let topic = command["topic"].as_str().expect("a topic");
             let data = Json::parse(command["data"].to_string()).expect("JSON");
-            client.publish(topic, data).expect("the network takes it");
+            client.publish(topic, data, command["source"].as_str()).expect("the network takes it");
         }
         "ack" => client.ack().expect("the network takes it"),
         "cursor" => say("cursor", json!({"cursor": client.cursor().map(ToString::to_string)})),

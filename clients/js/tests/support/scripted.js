@@ -19,6 +19,8 @@ export const WELCOME = {
   limits: { max_unconfirmed_frames: 4000, max_unconfirmed_bytes: 1 << 20 },
 };
 
+export const SUBSCRIBED = { op: "subscribed", topics: ["a"], seq: 7 };
+
 /** One connection, as the server sees it. */
 export class Peer {
   /** What the client sent, as it came. */
@@ -42,6 +44,12 @@ export class Peer {
 
   welcome(fields = {}) {
     this.say({ ...WELCOME, ...fields });
+  }
+
+  /** What comes before the events that the URL selects. */
+  begin(fields = {}) {
+    this.welcome(fields);
+    this.say(SUBSCRIBED);
   }
 
   event(seq, fields = {}) {

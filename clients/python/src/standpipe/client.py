@@ -289,8 +289,10 @@ class Client:
             self._loop.answers.resolve(said.id, None)
         return answer
 
-    def publish(self, topic: str, data: object) -> Awaitable[updates.Published]:
+    def publish(self, topic: str, data: object, *, source: str | None = None) -> Awaitable[updates.Published]:
         """Sends an event, now or as soon as connected. The answer tells its place in the log.
+
+        `source` says through which it goes, where the server has several that take events.
 
         It is said once: if the connection is lost before the answer, that raises `Lost`, and nobody knows. Raises
         `Backlog` if too many wait for a connection, and what `json.dumps` does for data that is no JSON.
@@ -299,7 +301,7 @@ class Client:
         if self._loop.unsaid >= MAX_UNSAID:
             raise Backlog(f"{MAX_UNSAID} events wait already to be published")
         id = self._loop.resume.next_id()
-        text = command.publish(id, topic, data)
+        text = command.publish(id, topic, data, source)
         if not self._loop.connected:
             self._loop.say_later(id, text)
         return self._give(id, Kind.ONCE, text)

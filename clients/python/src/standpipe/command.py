@@ -82,9 +82,10 @@ def refresh(id: str, token: str) -> str:
     return f'{{{_begin("refresh", id)},"access_token":{_json(token)}}}'
 
 
-def publish(id: str, topic: str, data: object) -> str:
+def publish(id: str, topic: str, data: object, source: str | None) -> str:
     """An event from the client. Raises what `json.dumps` does for data that is no JSON."""
-    return f'{{{_begin("publish", id)},"topic":{_json(topic)},"data":{_json(data)}}}'
+    through = "" if source is None else f',"source":{_json(source)}'
+    return f'{{{_begin("publish", id)},"topic":{_json(topic)},"data":{_json(data)}{through}}}'
 
 
 def topics_of(topics: str | Sequence[str]) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ _READ: Mapping[str, Callable[[dict[str, Any]], Incoming]] = {
     "heartbeat": _heartbeat,
     "source": _source,
     "pong": lambda fields: updates.Pong(_maybe_text(fields, "id")),
-    "published": lambda fields: updates.Published(_maybe_text(fields, "id"), _number(fields, "seq")),
+    "published": lambda fields: updates.Published(_maybe_text(fields, "id"), _maybe_number(fields, "seq")),
     "error": _refused,
     "goodbye": _goodbye,
 }

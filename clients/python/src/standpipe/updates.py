@@ -204,8 +204,8 @@ class Published:
 
     update: ClassVar[str] = "published"
     id: str | None
-    seq: int
-    """Its place there."""
+    seq: int | None
+    """Its place there; `None` if the same event had come before."""
 
 
 @dataclass(frozen=True, slots=True)
