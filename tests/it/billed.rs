@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    PATIENCE, Peer, Server, Socket, eventually, paths,
+    EventStream, PATIENCE, Peer, Server, Socket, eventually, paths,
     peer::{Answers, Frame},
 };
 
@@ -46,6 +46,10 @@ async fn the_table_of_what_is_billed_is_what_happens() {
     assert_eq!((says("conflated: a newer event of its key took its place"), conflated().await), (false, 0));
     assert_eq!((says("written, and not proven when the connection ended"), unproven().await), (false, 0));
     assert_eq!((says("told as a gap"), gap().await), (false, 2));
+    for (rule, is_billed) in [("give", false), ("bill", true)] {
+        let how = format!("in an event stream, with `sse = \"{rule}\"`");
+        assert_eq!((says(&how), in_a_stream(rule).await), (is_billed, if is_billed { 5 } else { 0 }), "{how}");
+    }
 }
 
 /// Five events as they happen: how many were billed, how many delivered.
@@ -59,6 +63,34 @@ async fn live() -> (u64, u64) {
     read_until_charged(&mut client, &till, 5).await;
     drain(server).await;
     (till.charged(None), 5)
+}
+
+/// Five events come to who cannot prove it.
+async fn in_a_stream(rule: &str) -> u64 {
+    let till = Till::new();
+    let server = Server::start(&till.config(&format!("sse = \"{rule}\""))).await;
+    let mut stream = EventStream::open(server.addr(), "/events?topics=a").await;
+    stream.until("subscribed").await;
+    server.publish(&numbered(5, |_| "a".to_owned())).await;
+    for _ in 0..5 {
+        stream.until("event").await;
+    }
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.count("standpipe_ledger_confirmed_total"), 0, "nothing is confirmed, whatever is billed");
+    drop(stream);
+    server.until_nobody_left(PATIENCE).await;
+    drain(server).await;
+    till.charged(None)
+}
+
+#[tokio::test]
+async fn who_cannot_prove_what_it_gets_may_be_refused() {
+    let till = Till::new();
+    let server = Server::start(&till.config("sse = \"refuse\"")).await;
+    let refused = EventStream::try_open(server.addr(), "/events?topics=a", &[]).await.err().expect("refused");
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("NOT_AVAILABLE")));
+    assert!(refused.body.contains("/ws"), "{}", refused.body);
+    Socket::open(server.addr(), "/ws?topics=a").await.until("subscribed").await;
 }
 
 /// Five events of five keys were before; this connection gets them by `query`.

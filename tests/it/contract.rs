@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    Server, Socket,
+    EventStream, Server, Socket,
     foreign::{Language, node_script, script, values},
     http::Request,
     language, paths,
@@ -107,6 +107,8 @@ async fn conversation(seen: &mut Seen<'_>) -> Vec<Value> {
 
     let mut stranger = Socket::open(server.addr(), "/ws?topics=a.*&after=00000000000000ff:5").await;
     until("gap", &mut stranger, &mut messages).await;
+    let mut listener = EventStream::open(server.addr(), "/events?topics=a.*&after=earliest").await;
+    messages.extend([listener.until("welcome").await, listener.until("event").await]);
     messages
 }
 
@@ -143,6 +145,9 @@ async fn requests(seen: &mut Seen<'_>) {
     }
     for wrong in ["/ws", "/ws?topisc=a"] {
         seen.ask("/ws", get(wrong)).await;
+    }
+    for wrong in ["/events", "/events?topics=a&confirm=ack"] {
+        seen.ask("/events", get(wrong)).await;
     }
     seen.ask("/connections/{id}", get("/connections/nobody")).await;
     for path in ["/connections", "/connections?subject=nobody"] {

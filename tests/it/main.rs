@@ -15,6 +15,7 @@ mod deliver;
 mod demand;
 mod demo;
 mod drain;
+mod events;
 mod examples;
 mod exodus;
 mod faults;

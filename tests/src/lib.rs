@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod dice;
+pub mod event_stream;
 pub mod fake_upstream;
 pub mod feeds;
 pub mod follower;
@@ -34,6 +35,7 @@ pub mod wild;
 
 pub use browser::Browser;
 pub use dice::Dice;
+pub use event_stream::EventStream;
 pub use fake_upstream::FakeUpstream;
 pub use follower::{Follower, Ours};
 pub use pace::{Pace, Peak};

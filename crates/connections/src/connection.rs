@@ -15,12 +15,12 @@ use standpipe_ledger::Progress;
 use standpipe_liveness::jitter;
 use standpipe_protocol::{
     Confirm, ConnectionId, Cursor, Epoch, ErrorCode, Identity, Message, Overflow, PROTOCOL, Record, ResumeToken,
-    Welcome, codec,
+    Transport, Welcome, codec,
 };
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Closing, Config, Mark, Offer, Signal, TakenBack, Way,
+    Closing, Config, Mark, Offer, Signal, TakenBack, Way, framing,
     outbox::{Outbox, Successor},
     queued::{Held, is_boundary},
     turnstile::Place,
@@ -31,18 +31,37 @@ use crate::{
 pub struct Opening {
     /// Its name.
     pub id: ConnectionId,
-    /// The client's secret.
-    pub resume: ResumeToken,
     /// The client's address.
     pub peer: SocketAddr,
     /// When it was accepted, milliseconds since 1970-01-01 UTC.
     pub since: u64,
     /// The log that its positions are in.
     pub epoch: Epoch,
-    /// What proof of receipt it owes.
-    pub confirm: Confirm,
+    /// How its client proves what it has received; `None` of an event stream, where nothing is proven.
+    pub proof: Option<Proof>,
     /// What happens if its client does not keep up.
     pub overflow: Overflow,
+}
+
+/// How a client proves what it has received.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// On this connection.
+    pub confirm: Confirm,
+    /// On a later one: by the secret that it shows there.
+    pub resume: ResumeToken,
+}
+
+impl Opening {
+    /// What its events travel by.
+    pub fn transport(&self) -> Transport {
+        if self.proof.is_some() { Transport::WebSocket } else { Transport::Sse }
+    }
+
+    /// What proof of receipt it owes on this connection.
+    pub fn confirm(&self) -> Option<Confirm> {
+        self.proof.as_ref().map(|proof| proof.confirm)
+    }
 }
 
 /// Who a client is, and what that entitles it to: by the last credential that it has shown.
@@ -166,7 +185,10 @@ impl Connection {
         if let Message::Error(refusal) = message {
             self.signal.count_error(refusal.code);
         }
-        let frame = codec::message_frame(message);
+        let frame = match (self.opening.transport(), message) {
+            (Transport::Sse, Message::Heartbeat { cursor, .. }) => framing::heartbeat(mark.position().map(|_| cursor)),
+            _ => codec::message_frame(message),
+        };
         let mut outbox = self.outbox();
         if is_boundary(message) {
             outbox.separate();
@@ -343,10 +365,10 @@ impl Connection {
         Welcome {
             protocol: PROTOCOL,
             connection: self.opening.id.to_string(),
-            resume: self.opening.resume.reveal(),
+            resume: self.opening.proof.as_ref().map(|proof| proof.resume.reveal()),
             epoch: self.opening.epoch,
             head,
-            confirm: self.opening.confirm,
+            confirm: self.opening.confirm(),
             overflow: self.opening.overflow,
             heartbeat_interval_ms: u64::try_from(self.config.heartbeat.as_millis()).unwrap_or(u64::MAX),
             expires: self.identity().expires,

@@ -3,6 +3,9 @@
 //! This crate decides what is written to a socket and when, what is read from it, when the peer is given up, and how a
 //! connection ends. It leaves to the fan-out which events a client gets, and to liveness what a ping and a pong mean.
 //!
+//! A client is connected by a WebSocket, or it gets an event stream and sends nothing: the difference is how frames are
+//! written ([`framing`]), and that of the second nothing is ever proven.
+//!
 //! A connection has two halves. [`Connection`] is shared: a shard puts frames into its outbox, the registry lists it.
 //! [`Life`] is the one task that owns the socket.
 //!
@@ -15,6 +18,7 @@ pub mod closing;
 pub mod config;
 pub mod connection;
 pub mod drain;
+mod framing;
 pub mod life;
 mod outbox;
 mod queued;
@@ -26,7 +30,7 @@ mod writer;
 
 pub use closing::Closing;
 pub use config::Config;
-pub use connection::{Connection, Opening, Subscribed};
+pub use connection::{Connection, Opening, Proof, Subscribed};
 pub use life::{Commands, Ended, Life, Paying, Preparation, Prepared};
 pub use outbox::{Offer, TakenBack, Way};
 pub use queued::Mark;

@@ -15,6 +15,7 @@ mod goodbye;
 mod incoming;
 mod paying;
 mod rest;
+mod stream;
 mod writing;
 
 use std::{
@@ -28,7 +29,7 @@ use std::{
 
 use standpipe_ledger::{Progress, Unproven};
 use standpipe_liveness::{Bucket, Heartbeat, Receipts, Timing, jitter};
-use standpipe_protocol::{CloseReason, Command, ErrorCode, Message, Refusal};
+use standpipe_protocol::{CloseReason, Command, Confirm, ErrorCode, Message, Refusal, Transport};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -37,7 +38,7 @@ use tokio::{
 
 pub use paying::Paying;
 
-use crate::{Closing, Connection, Mark, outbox::Waiting, reader::Reader, writer::Writer};
+use crate::{Closing, Connection, Mark, framing::Framing, outbox::Waiting, reader::Reader, writer::Writer};
 use deadlines::{Selecting, expires_at};
 
 /// Where a client's commands go: to the shard that the connection belongs to.
@@ -103,7 +104,8 @@ pub struct Life<IO, C: Commands> {
     ping_wanted: bool,
     /// Only of a connection whose deliveries are billed.
     paying: Option<Box<Paying>>,
-    /// What the peer sends has lost its meaning. It is read and dropped, so that the peer comes to read why.
+    /// What the peer sends has no meaning. It is read and dropped, so that the peer comes to read why, and so that its end
+    /// is seen.
     deaf: bool,
     sleep: Pin<Box<Sleep>>,
 }
@@ -157,12 +159,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let timing =
             Timing { interval: jitter::tenth(config.ping_interval, connection.id().0), patience: config.pong_timeout };
         let mut reader = Reader::new(config.max_frame);
-        reader.push(early);
+        let transport = connection.opening.transport();
+        let writer = match transport {
+            Transport::WebSocket => {
+                reader.push(early);
+                Writer::new(Framing::WebSocket)
+            }
+            Transport::Sse => stream::writer(&connection, now),
+        };
         Self {
             io,
             reader,
-            writer: Writer::default(),
-            receipts: Receipts::new(connection.opening.confirm),
+            writer,
+            // Of an event stream there are none.
+            receipts: Receipts::new(connection.opening.confirm().unwrap_or(Confirm::Pong)),
             unproven: Unproven::default(),
             heartbeat: Heartbeat::new(timing, now.into_std()),
             phase: Phase::Open,
@@ -177,7 +187,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             stalled: None,
             ping_wanted: false,
             paying: paying.map(Box::new),
-            deaf: false,
+            deaf: transport == Transport::Sse,
             sleep: Box::pin(tokio::time::sleep_until(now)),
             connection,
             commands,

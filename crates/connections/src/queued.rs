@@ -14,8 +14,9 @@ pub enum Mark {
     Control,
     /// The client can resume behind this `seq`.
     Position(u64),
-    /// The same, and that is all that the frame says: it means nothing once what is before it is taken back.
-    Heartbeat(u64),
+    /// The same, if there is such a place now, and that is all that the frame says: it means nothing once what is before it
+    /// is taken back.
+    Heartbeat(Option<u64>),
     /// An event was delivered, and the client can resume behind its `seq`.
     Event(u64),
     /// An event was delivered inside a replay bracket, where the place to resume from stands still.
@@ -26,6 +27,8 @@ pub enum Mark {
     Pong,
     /// The connection's own last words.
     Farewell,
+    /// Bytes of the connection's own that are no frame.
+    Plain,
 }
 
 impl Mark {
@@ -37,14 +40,15 @@ impl Mark {
     /// The place behind which the client can resume, if it says one.
     pub(crate) fn position(self) -> Option<u64> {
         match self {
-            Self::Position(seq) | Self::Heartbeat(seq) | Self::Event(seq) => Some(seq),
-            Self::Control | Self::Replayed | Self::Ping | Self::Pong | Self::Farewell => None,
+            Self::Position(seq) | Self::Event(seq) => Some(seq),
+            Self::Heartbeat(seq) => seq,
+            Self::Control | Self::Replayed | Self::Ping | Self::Pong | Self::Farewell | Self::Plain => None,
         }
     }
 
     /// Whether the frame has waited in the outbox, rather than being made by the connection itself.
     pub(crate) fn was_queued(self) -> bool {
-        !matches!(self, Self::Ping | Self::Pong | Self::Farewell)
+        !matches!(self, Self::Ping | Self::Pong | Self::Farewell | Self::Plain)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What is being written to one socket: whole frames, in order, one `write` for all that is at hand.
+//! What is being written to one socket: whole frames, in order, one `write` for all that is at hand. What a frame is on
+//! this socket is left to [`crate::framing`].
 //!
 //! Small frames are gathered by copy into a buffer of the thread (cheaper than `writev` for the sizes that events have);
 //! a large one is written from where it lies. Nothing is copied into a buffer of the connection.
@@ -17,6 +18,7 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use crate::{
     Config, Mark,
+    framing::Framing,
     outbox::KEPT_CAPACITY,
     queued::{Held, Queued},
 };
@@ -32,8 +34,9 @@ thread_local! {
 }
 
 /// The frames in hand, and how much data has been placed before them and with them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writer {
+    framing: Framing,
     hand: VecDeque<Queued>,
     hand_bytes: usize,
     /// How much of the first frame is already written.
@@ -42,6 +45,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Nothing in hand.
+    pub(crate) fn new(framing: Framing) -> Self {
+        Self { framing, hand: VecDeque::new(), hand_bytes: 0, offset: 0, placed: Ordinal::default() }
+    }
+
     /// All data that has been taken in hand so far, written or not.
     pub(crate) fn placed(&self) -> Ordinal {
         self.placed
@@ -139,21 +147,21 @@ impl Writer {
         io: &mut IO,
         mut done: impl FnMut(&Queued),
     ) -> Poll<io::Result<()>> {
-        let Some(first) = self.hand.front().and_then(|queued| queued.frame().get(self.offset..)) else {
-            return Poll::Ready(Ok(()));
-        };
+        let Some(first) = self.hand.front() else { return Poll::Ready(Ok(())) };
         let io = Pin::new(io);
-        let written = if first.len() >= LARGE || self.hand.len() == 1 {
-            ready!(io.poll_write(cx, first))?
+        let (framing, offset) = (self.framing, self.offset);
+        let lies_together = self.hand.len() == 1 && matches!(framing, Framing::WebSocket);
+        let written = if lies_together || framing.len(first) - offset >= LARGE {
+            ready!(framing.refer(first, offset, |bytes| io.poll_write(cx, bytes)))?
         } else {
             ready!(SCRATCH.with_borrow_mut(|scratch| {
                 scratch.clear();
-                scratch.extend_from_slice(first);
+                framing.put(first, offset, scratch);
                 for queued in self.hand.iter().skip(1) {
                     if scratch.len() + queued.len() > GATHER {
                         break;
                     }
-                    scratch.extend_from_slice(queued.frame());
+                    framing.put(queued, 0, scratch);
                 }
                 io.poll_write(cx, scratch)
             }))?
@@ -168,9 +176,10 @@ impl Writer {
     fn advance(&mut self, written: usize, done: &mut impl FnMut(&Queued)) {
         self.offset += written;
         while let Some(first) = self.hand.front()
-            && self.offset >= first.len()
+            && let len = self.framing.len(first)
+            && self.offset >= len
         {
-            self.offset -= first.len();
+            self.offset -= len;
             self.hand_bytes -= first.len();
             done(first);
             self.hand.pop_front();
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn partial_writes_keep_the_order_and_mark_only_whole_frames() {
-        let (mut writer, mut io, mut done) = (Writer::default(), Dribble(Vec::new(), 3), Vec::new());
+        let (mut writer, mut io, mut done) = (Writer::new(Framing::WebSocket), Dribble(Vec::new(), 3), Vec::new());
         let mut cx = Context::from_waker(Waker::noop());
         writer.take(queued("aaaa", Mark::Event(1)));
         writer.take(queued("bb", Mark::Event(2)));
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_was_begun_is_finished_and_what_was_not_is_dropped() {
-        let (mut writer, mut io) = (Writer::default(), Dribble(Vec::new(), 1));
+        let (mut writer, mut io) = (Writer::new(Framing::WebSocket), Dribble(Vec::new(), 1));
         let mut cx = Context::from_waker(Waker::noop());
         writer.take(queued("aaaa", Mark::Event(1)));
         writer.take(queued("bb", Mark::Event(2)));
@@ -251,7 +260,7 @@ mod tests {
     #[test]
     fn no_more_is_taken_than_may_be_unconfirmed() {
         let config = Config { max_unconfirmed_bytes: 10, max_unconfirmed_frames: 2, ..config() };
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(Framing::WebSocket);
         let large = queued("012345678901234", Mark::Event(1));
         assert!(
             writer.may_take(&large, Ordinal::default(), &config),

@@ -1,6 +1,8 @@
 //! The bodies of answers: their types, and the headers that all of them carry.
 
-use http::{HeaderValue, StatusCode, header};
+use std::fmt::Write as _;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::rejection::Rejection;
 
@@ -26,6 +28,20 @@ pub(crate) fn answer(status: StatusCode, media_type: &'static str, text: String)
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The head of the last answer on a connection, where hyper does not write it: all but the line that ends it.
+pub(crate) fn last_head<'a>(
+    status: StatusCode,
+    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> String {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    for (name, value) in headers {
+        // Writing to a `String` cannot fail.
+        let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    head.push_str("connection: close\r\n");
+    head
 }
 
 /// What a route came to, as an answer.

@@ -110,6 +110,8 @@ pub struct Deadlines {
     pub answer: Duration,
     /// For one byte of an answer to be taken by the peer's side of the connection.
     pub write: Duration,
+    /// For what was sent in an event stream to be acknowledged by the client's system. Known on Linux only.
+    pub unacknowledged: Duration,
     /// For requests in flight to be finished once the entry is stopped.
     pub drain: Duration,
 }

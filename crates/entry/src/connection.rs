@@ -1,7 +1,8 @@
-//! One accepted connection: first HTTP, then, perhaps, a WebSocket, in the same task.
+//! One accepted connection: first HTTP, then, perhaps, a WebSocket or an event stream, in the same task.
 //!
 //! ```text
-//! accepted ──▶ HTTP ──101 written──▶ Service::serve ──▶ end
+//! accepted ──▶ HTTP ──101 written──────────────────▶ Service::serve ──▶ end
+//!               ├─ a stream begins: its head is written ─▲
 //!               └─ otherwise ──▶ the last answer is let arrive ──▶ end
 //! ```
 //! A connection is HTTP for moments and a WebSocket for days. So the HTTP phase is a box of its own: what it holds (11 to
@@ -9,16 +10,18 @@
 
 use std::{
     error::Error as _,
-    fmt::Write as _,
     future::poll_fn,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
     time::Duration,
 };
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -28,7 +31,7 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    Counts, Service, Upgrade,
+    Counts, Service, Upgrade, answer,
     counts::Deadline,
     exchange::{Exchange, Routes},
     guests::Visitor,
@@ -36,7 +39,7 @@ use crate::{
     patience::Patient,
     rejection::{Fault, Rejection},
     routes::Shared,
-    upgrade::Slot,
+    upgrade::{Opened, Slot},
 };
 
 /// The longest request head, in bytes: request line and headers. More is answered 431.
@@ -132,7 +135,11 @@ impl<S: Service> Entrance<S> {
             tokio::select! {
                 // Whatever can still be answered is, before time is looked at.
                 biased;
-                end = poll_fn(|cx| http.poll_without_shutdown(cx)) => break end,
+                end = poll_fn(|cx| match http.poll_without_shutdown(cx) {
+                    // The answer to a request that opened a stream never comes.
+                    Poll::Pending if slot.is_ours() => Poll::Ready(Ok(())),
+                    polled => polled,
+                }) => break end,
                 () = stop.cancelled(), if give_up_at.is_none() => {
                     Pin::new(&mut http).graceful_shutdown();
                     give_up_at = Some(Instant::now() + deadlines.drain);
@@ -146,16 +153,19 @@ impl<S: Service> Entrance<S> {
         };
         let parts = http.into_parts();
         let (stream, unread, refused) = parts.io.into_inner().into_parts();
-        let stream = stream.into_inner();
         let linger = if stop.is_cancelled() { LINGER_STOPPING } else { LINGER };
         match end {
             Ok(()) => {
-                if let Some(admitted) = slot.take() {
+                if let Some(Opened { admitted, head }) = slot.take() {
+                    let stream = match head {
+                        Some(head) => begin(stream, &head, deadlines.unacknowledged).await?,
+                        None => stream.into_inner(),
+                    };
                     // Copied, because a slice of it would keep all of hyper's buffer.
                     let early = parts.read_buf.iter().copied().chain(unread).collect();
                     return Some(Upgrade { stream, early, admitted });
                 }
-                part(stream, None, linger).await;
+                part(stream.into_inner(), None, linger).await;
             }
             Err(error) => {
                 debug!(%peer, %error, "a connection ended before its request");
@@ -170,11 +180,29 @@ impl<S: Service> Entrance<S> {
                 if let Some(rejection) = &last {
                     counts.parted(rejection.status().as_u16(), rejection.code());
                 }
-                part(stream, last.map(|rejection| by_hand(&rejection)), linger).await;
+                part(stream.into_inner(), last.map(|rejection| by_hand(&rejection)), linger).await;
             }
         }
         None
     }
+}
+
+/// Begins an event stream with the head of its answer. Nothing if the client is gone or takes nothing.
+async fn begin(mut stream: Patient<TcpStream>, head: &str, unacknowledged: Duration) -> Option<TcpStream> {
+    if stream.is_stalled() {
+        debug!("given up: an event stream was asked for while an earlier answer was not read");
+        return None;
+    }
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let stream = stream.into_inner();
+    // Whoever sends nothing can be gone for long before a write fails: heartbeats that nobody acknowledges tell.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(unacknowledged)) {
+        debug!(%error, "a dead client of an event stream will be found late");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = unacknowledged;
+    Some(stream)
 }
 
 /// A connection that speaks HTTP, while it does.
@@ -235,25 +263,15 @@ fn too_late() -> Rejection {
 
 /// The last answer on a connection, where hyper has no request to answer.
 fn by_hand(rejection: &Rejection) -> String {
-    let (status, json) = (rejection.status(), rejection.json());
-    let mut more = String::new();
-    for (name, value) in rejection.headers() {
-        // Writing to a `String` cannot fail.
-        let _ = write!(more, "{name}: {}\r\n", value.to_str().unwrap_or_default());
-    }
-    format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}connection: close\r\n\r\n{json}",
-        status.as_str(),
-        status.canonical_reason().unwrap_or_default(),
-        json.len()
-    )
+    let (head, json) = (answer::last_head(rejection.status(), rejection.headers()), rejection.json());
+    format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{json}", json.len())
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
 
-    use standpipe_protocol::{ConnectionId, Identity, Json, Refusal};
+    use standpipe_protocol::{ConnectionId, Identity, Json, Refusal, Transport};
     use standpipe_selection::Query;
 
     use super::*;
@@ -270,7 +288,7 @@ mod tests {
             &Auth::Open
         }
 
-        fn check(&self, _: &Query, _: &Pass, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
+        fn check(&self, _: &Query, _: &Pass, _: Transport, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
             Ok(())
         }
         fn admit(&self, _: SocketAddr, _: &Identity, _: Option<()>) -> Result<[u64; 4], Refusal> {

@@ -1,6 +1,6 @@
 //! One request and its answer: what hyper calls. A thin layer round the routes.
 //!
-//! It says where a request comes from, checks a WebSocket handshake before the routes see it, answers the platform's
+//! It says where a request comes from, checks a handshake before the routes see it, answers the platform's
 //! probe, closes connections when there is no room, and writes the access log. Of a request's headers and query nothing
 //! is ever logged: they may hold credentials.
 
@@ -18,6 +18,7 @@ use crate::{
     answer::Response,
     operations::Evidence,
     routes::{self, Caller, Shared},
+    stream,
     upgrade::{self, Handshake, Slot},
 };
 
@@ -67,9 +68,9 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
         };
         let caller = Caller { peer, operator };
         let authorization = self.shared.config.authorization;
-        let handshake = upgrade::is_meant(request.headers())
-            .then(|| Arc::new(Handshake::read(&request, peer, authorization, self.slot.clone())));
-        let is_handshake = handshake.is_some();
+        let is_handshake = upgrade::is_meant(request.headers()) || stream::is_meant(&request);
+        let handshake =
+            is_handshake.then(|| Arc::new(Handshake::read(&request, peer, authorization, self.slot.clone())));
         let line = enabled!(Level::DEBUG).then(|| format!("{} {}", request.method(), request.uri().path()));
         let probe = routes::probe(request.headers());
         request.extensions_mut().insert(caller);
@@ -82,6 +83,7 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
         };
         let shared = Arc::clone(&self.shared);
         let places = Arc::clone(&self.places);
+        let slot = self.slot.clone();
         Box::pin(async move {
             let mut response = answer.await?;
             // No place is free: whoever has been answered makes room.
@@ -92,6 +94,9 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             shared.counts.answered(status, response.extensions().get().copied(), is_handshake);
             if let Some(line) = line {
                 debug!(%peer, status, "{line}");
+            }
+            if slot.is_ours() {
+                return future::pending().await;
             }
             Ok(response)
         })

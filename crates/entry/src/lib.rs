@@ -1,4 +1,4 @@
-//! The way in: HTTP, and the WebSocket handshake.
+//! The way in: HTTP, the WebSocket handshake, and the begin of an event stream.
 //!
 //! This crate decides who is let in, what a path leads to, and how a request that cannot be followed is answered. It
 //! leaves to others what happens on a socket ([`Service::serve`]) and what the routes show: [`Service`] is the seam, and
@@ -36,6 +36,7 @@ mod patience;
 mod rejection;
 mod routes;
 pub mod service;
+mod stream;
 mod upgrade;
 
 pub use address::{ForwardedBy, Network, Proxies};

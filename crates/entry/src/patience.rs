@@ -28,6 +28,11 @@ impl<T> Patient<T> {
         Self { stream, deadline, stalled: None }
     }
 
+    /// Whether the peer has not yet taken what was written last.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     pub(crate) fn into_inner(self) -> T {
         self.stream
     }

@@ -145,6 +145,24 @@ impl Rejection {
         Code(self.0.error.code)
     }
 
+    /// When the client may come back, in seconds, if it is told.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        let (_, seconds) = self.0.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
+        seconds.to_str().ok()?.parse().ok()
+    }
+
+    /// The same as a message of the wire.
+    pub(crate) fn message(&self) -> String {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            op: &'static str,
+            #[serde(flatten)]
+            error: &'a Body,
+        }
+        // Invariant: texts only, which cannot fail to be written.
+        serde_json::to_string(&Message { op: "error", error: &self.0.error }).unwrap_or_default()
+    }
+
     /// Headers that it has beside those of every answer.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.headers.iter().map(|(name, value)| (name, value))

@@ -40,6 +40,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/", "this index; with an upgrade header, the same as /ws"),
     ("GET", "/ws", "WebSocket: events, selected by the URL or by messages"),
     ("GET", "/ws/{topic}", "WebSocket: events of one topic pattern"),
+    ("GET", "/events", "the same as server-sent events, selected by the URL"),
     ("GET", "/live", "whether the process lives"),
     ("GET", "/ready", "whether new clients should come here"),
     ("GET", "/status", "aggregates"),

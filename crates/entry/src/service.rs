@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-use standpipe_protocol::{ConnectionId, Identity, Json, Refusal};
+use standpipe_protocol::{ConnectionId, Identity, Json, Refusal, Transport};
 use standpipe_selection::Query;
 
 use crate::{Auth, Pass, Upgrade};
@@ -34,6 +34,7 @@ pub trait Service: Send + Sync + 'static {
         &self,
         query: &Query,
         pass: &Pass,
+        transport: Transport,
         peer: SocketAddr,
         request_id: Option<&str>,
     ) -> Result<Self::Claim, Refusal>;
@@ -46,7 +47,7 @@ pub trait Service: Send + Sync + 'static {
     fn admit(&self, peer: SocketAddr, identity: &Identity, claim: Option<Self::Claim>)
     -> Result<Self::Permit, Refusal>;
 
-    /// The whole life of one WebSocket, from right behind the 101. Runs in the task that accepted it.
+    /// The whole life of one WebSocket or event stream, from right behind the head of the answer. Runs in the task that accepted it.
     fn serve(&self, upgrade: Upgrade<Self::Permit>) -> impl Future<Output = ()> + Send;
 
     /// Whether new clients should come here, and why.

@@ -1,33 +1,35 @@
-//! The WebSocket handshake: what makes a request one, what is answered, and what is handed on (RFC 6455 §4.2).
+//! The handshake: what makes a request one, what is answered, and what is handed on. Here that of a WebSocket (RFC 6455
+//! §4.2); what is different for an event stream is in [`crate::stream`].
 //!
 //! tungstenite checks the request and makes the 101; the subprotocol rules are ours. No extension is ever accepted.
 //! What the socket is to deliver is read from the URL by `selection`, and decided on in [`crate::routes`].
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Body;
-use standpipe_protocol::{Refusal, SUBPROTOCOL, command::Secret, refusal::clip};
+use standpipe_protocol::{Refusal, SUBPROTOCOL, Transport, command::Secret, refusal::clip};
 use standpipe_selection::Query;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::server::create_response_with_body};
 
 use crate::{
     Pass,
-    answer::Response,
+    answer::{self, Response},
     credential::{AuthorizationHeader, in_headers, in_subprotocol},
     operations::only,
     rejection::{Fault, Rejection},
+    stream::{self, Accepts},
 };
 
 /// As much of `User-Agent`, `Origin` and `X-Actor-Request-ID` as is kept, in characters.
 const MAX_TEXT_CHARS: usize = 256;
 
-/// An accepted WebSocket, right behind its 101.
+/// An accepted WebSocket, right behind its 101; or an event stream, right behind the head of its answer.
 #[derive(Debug)]
 pub struct Upgrade<P> {
     /// The socket. Nothing of HTTP is left on it.
@@ -43,6 +45,8 @@ pub struct Upgrade<P> {
 pub struct Admitted<P> {
     /// The place that [`crate::Service::admit`] gave.
     pub permit: P,
+    /// What was asked for.
+    pub transport: Transport,
     /// The client: the other end of the TCP connection, or whom a trusted proxy names there, with port 0.
     pub peer: SocketAddr,
     /// What the URL asks for. An error is what a browser has to be told on the socket, because it cannot read the body
@@ -54,14 +58,15 @@ pub struct Admitted<P> {
     pub request_id: Option<String>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
-    /// `Origin`: present if and only if a web page opened the socket.
+    /// `Origin`: present if a web page of another host opened the stream, or any page the socket.
     pub origin: Option<String>,
 }
 
-/// A request that wants to become a socket, on its way through the routes to [`crate::connection`].
+/// A request that wants to become a socket, or a stream, on its way through the routes to [`crate::connection`].
 #[derive(Debug)]
 pub(crate) struct Handshake<P> {
-    /// The 101's headers, or why there will be none.
+    pub(crate) transport: Transport,
+    /// The answer's headers, or why there will be none.
     pub(crate) outcome: Result<HeaderMap, Rejection>,
     /// What the client offered beside the handshake.
     pub(crate) offer: Offer,
@@ -78,11 +83,22 @@ pub(crate) struct Offer {
     pub(crate) user_agent: Option<String>,
     pub(crate) origin: Option<String>,
     pub(crate) host: Option<String>,
+    /// Of an event stream: where its client goes on from.
+    pub(crate) last_event_id: Option<String>,
+    pub(crate) accepts: Accepts,
 }
 
-/// Where a route leaves who was admitted, and where the connection finds it once the 101 is written.
+/// Where a route leaves who was admitted, and where the connection finds it once hyper is done.
 #[derive(Debug)]
-pub(crate) struct Slot<P>(Arc<Mutex<Option<Admitted<P>>>>);
+pub(crate) struct Slot<P>(Arc<Mutex<Option<Opened<P>>>>);
+
+/// A handshake that was accepted.
+#[derive(Debug)]
+pub(crate) struct Opened<P> {
+    pub(crate) admitted: Admitted<P>,
+    /// The head of the answer, where hyper does not write it.
+    pub(crate) head: Option<String>,
+}
 
 impl<P> Slot<P> {
     pub(crate) fn new() -> Self {
@@ -90,12 +106,17 @@ impl<P> Slot<P> {
     }
 
     /// Whoever was admitted, once.
-    pub(crate) fn take(&self) -> Option<Admitted<P>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take(&self) -> Option<Opened<P>> {
+        self.opened().take()
     }
 
-    fn fill(&self, admitted: Admitted<P>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(admitted);
+    /// Whether hyper's part is over without an answer of its own.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.opened().as_ref().is_some_and(|opened| opened.head.is_some())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Opened<P>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,7 +126,7 @@ impl<P> Clone for Slot<P> {
     }
 }
 
-/// Whether the request means to open a WebSocket, rightly or wrongly.
+/// Whether a request means to open a WebSocket, rightly or wrongly.
 pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
     let names_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     headers.get_all(header::UPGRADE).iter().any(names_websocket) || headers.contains_key(header::SEC_WEBSOCKET_KEY)
@@ -120,7 +141,6 @@ impl<P> Handshake<P> {
         slot: Slot<P>,
     ) -> Self {
         let headers = request.headers();
-        let protocols = Protocols::read(headers);
         let text = |value: Option<&HeaderValue>| {
             value.map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_TEXT_CHARS).collect())
         };
@@ -131,15 +151,25 @@ impl<P> Handshake<P> {
             user_agent: text(headers.get(header::USER_AGENT)),
             origin: text(headers.get(header::ORIGIN)),
             host: only(headers, &header::HOST).map(str::to_owned),
+            last_event_id: headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned()),
+            accepts: Accepts::read(headers),
         };
-        Self { outcome: outcome(request, &protocols), offer, slot }
+        if stream::is_meant(request) {
+            return Self { transport: Transport::Sse, outcome: stream::outcome(request), offer, slot };
+        }
+        let outcome = outcome(request, &Protocols::read(headers));
+        Self { transport: Transport::WebSocket, outcome, offer, slot }
     }
 
-    /// The 101; the connection becomes a socket as soon as it is written.
+    /// The answer; the connection becomes a socket, or a stream, as soon as it is written.
     pub(crate) fn accept(&self, headers: HeaderMap, admitted: Admitted<P>) -> Response {
-        self.slot.fill(admitted);
+        let (status, head) = match self.transport {
+            Transport::WebSocket => (StatusCode::SWITCHING_PROTOCOLS, None),
+            Transport::Sse => (StatusCode::OK, Some(answer::last_head(StatusCode::OK, headers.iter()) + "\r\n")),
+        };
+        *self.slot.opened() = Some(Opened { admitted, head });
         let mut response = Response::default();
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use standpipe_connections::{Config, Connection, Way};
+use standpipe_connections::{Config, Connection, Mark, Way};
 use standpipe_ledger::Tally;
 use standpipe_liveness::Bucket;
 use standpipe_protocol::{ErrorCode, GapReason, OnGap, Overflow, Record, Refusal};
@@ -15,7 +15,6 @@ use crate::{
     interlude::{Interlude, Snapshot, alone},
     log::Plan,
     resume,
-    state::{Place, State},
 };
 
 /// How long a client that has had what its plan gives it gets nothing, at least: so that what it is not given is told as
@@ -229,11 +228,20 @@ impl Client {
         Err(Refusal::new(ErrorCode::LimitExceeded, message).hint("wait for `replayed` or `snapshot_end`"))
     }
 
-    /// Has the snapshot of `subscriptions` shown as its next interlude but those that wait already.
-    pub(crate) fn show(&mut self, id: Option<&str>, subscriptions: Subscriptions, state: State, until: Instant) {
-        let (pattern, place, count) = (0, Place::Start, 0);
-        let snapshot = Snapshot { id: id.map(str::to_owned), subscriptions, state, pattern, place, count, until };
+    /// Has a snapshot shown as its next interlude but those that wait already.
+    pub(crate) fn show(&mut self, snapshot: Snapshot) {
         self.interludes.push_back(Interlude::Snapshot(snapshot));
+    }
+
+    /// The client can resume behind `seq`, where it stands, unless it is still owed a snapshot of what was before that.
+    pub(crate) fn resumable(&self, seq: u64) -> Option<u64> {
+        let is_owed = |interlude: &Interlude| matches!(interlude, Interlude::Snapshot(snapshot) if snapshot.is_owed);
+        (!self.interludes.iter().any(is_owed)).then_some(seq)
+    }
+
+    /// What a message means that is told where the client stands, at `seq`.
+    pub(crate) fn mark(&self, seq: u64) -> Mark {
+        self.resumable(seq).map_or(Mark::Control, Mark::Position)
     }
 
     /// After a gap: those of its subscriptions that asked for a snapshot get one again.
@@ -245,7 +253,7 @@ impl Client {
         // One that waits would show the same, and older.
         self.interludes
             .retain(|interlude| !matches!(interlude, Interlude::Snapshot(s) if s.id.is_none() && s.count == 0));
-        self.show(None, asked, log.state(), until);
+        self.show(Snapshot::new(None, asked, log.state(), until).owed());
     }
 
     /// Whether all of its subscriptions that select `record` want only the latest of each key.

@@ -32,6 +32,8 @@ pub(crate) struct Snapshot {
     /// Of the command that asked for it.
     pub(crate) id: Option<String>,
     pub(crate) subscriptions: Subscriptions,
+    /// Without it the main cursor is worth nothing: who resumes is shown no snapshot.
+    pub(crate) is_owed: bool,
     pub(crate) state: State,
     /// Which of the patterns is read, and how far.
     pub(crate) pattern: usize,
@@ -40,6 +42,20 @@ pub(crate) struct Snapshot {
     pub(crate) count: u64,
     /// The state is held until then at most: what is older than the log and not yet shown is held for this client alone.
     pub(crate) until: Instant,
+}
+
+impl Snapshot {
+    /// A snapshot of `subscriptions`, as of `state`; not begun.
+    pub(crate) fn new(id: Option<&str>, subscriptions: Subscriptions, state: State, until: Instant) -> Self {
+        let (pattern, place, count) = (0, Place::Start, 0);
+        Self { id: id.map(str::to_owned), subscriptions, is_owed: false, state, pattern, place, count, until }
+    }
+
+    /// The same, without which the main cursor is worth nothing.
+    #[must_use]
+    pub(crate) fn owed(self) -> Self {
+        Self { is_owed: true, ..self }
+    }
 }
 
 impl Interlude {

@@ -5,7 +5,7 @@ use crate::{
     pull::Desk,
     report::Counters,
 };
-use standpipe_connections::{Closing, Mark};
+use standpipe_connections::Closing;
 use standpipe_protocol::{Gap, GapReason, Message, Overflow};
 
 /// Applies the client's policy: the event at `seq` matched, and was not taken.
@@ -50,9 +50,9 @@ pub(crate) fn end_skip(client: &mut Client, desk: &mut Desk<'_>) {
     let Mode::Skip { from, matched, reason } = client.mode else { return };
     desk.counters.gaps.count(&reason);
     let gap = Gap { from: Some(from), to: Some(desk.shard), matched, reason };
-    client.connection.tell(&Message::Gap(gap), Mark::Position(desk.shard), desk.now);
     client.mode = Mode::Push;
     client.show_again(desk.log, desk.snapshot_until);
+    client.connection.tell(&Message::Gap(gap), client.mark(desk.shard), desk.now);
     if !client.interludes.is_empty() {
         client.read_from(desk.shard);
     }

@@ -167,10 +167,12 @@ fn tell_expired(client: &mut Client, reading: &mut Reading, in_replay: bool, flo
     let reason = GapReason::HistoryExpired;
     desk.counters.gaps.count(&reason);
     let gap = Gap { from: Some(reading.cursor + 1), to: Some(floor - 1), matched: None, reason };
-    let mark = if in_replay { Mark::Control } else { Mark::Position(floor - 1) };
-    client.connection.tell(&Message::Gap(gap), mark, desk.now);
     reading.cursor = floor - 1;
-    if !in_replay {
+    let mark = if in_replay {
+        Mark::Control
+    } else {
         client.show_again(desk.log, desk.snapshot_until);
-    }
+        client.mark(floor - 1)
+    };
+    client.connection.tell(&Message::Gap(gap), mark, desk.now);
 }

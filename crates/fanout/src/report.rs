@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use standpipe_ledger::{Tally, Totals};
-use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Identity, Overflow};
+use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Identity, Overflow, Transport};
 
 /// Counts by a closed set of kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,8 +176,11 @@ pub struct Description {
     pub mode: &'static str,
     /// What it asked for.
     pub subscriptions: Vec<DescribedSubscription>,
-    /// What proof of receipt it owes.
-    pub confirm: Confirm,
+    /// What its events travel by.
+    pub transport: Transport,
+    /// What proof of receipt it owes; told only if it owes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
     /// What happens if it does not keep up.
     pub overflow: Overflow,
     /// The last place that was fully written.

@@ -314,7 +314,8 @@ impl Shard {
                 let seq = client.position(self.cursor);
                 let id = resume::id_at(seq, &client.grant, &*self.log);
                 let cursor = Cursor { epoch: self.log.epoch(), seq, id };
-                client.connection.tell(&Message::Heartbeat { cursor, ts }, Mark::Heartbeat(seq), now);
+                let mark = Mark::Heartbeat(client.resumable(seq));
+                client.connection.tell(&Message::Heartbeat { cursor, ts }, mark, now);
             }
         }
     }

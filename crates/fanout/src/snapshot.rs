@@ -51,7 +51,8 @@ pub(crate) fn step(client: &mut Client, mut snapshot: Snapshot, desk: &mut Desk<
 fn end(client: &Client, snapshot: &Snapshot, desk: &mut Desk<'_>) -> Pulled {
     let Snapshot { id, state, count, .. } = snapshot;
     let (id, seq, complete) = (id.as_deref(), state.seq, state.complete);
-    client.connection.tell(&Message::SnapshotEnd { id, seq, count: *count, complete }, Mark::Control, desk.now);
+    let mark = if snapshot.is_owed { client.mark(client.position(desk.shard)) } else { Mark::Control };
+    client.connection.tell(&Message::SnapshotEnd { id, seq, count: *count, complete }, mark, desk.now);
     desk.counters.snapshots += 1;
     after_interlude(client)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One valid JSON value as text. What a source wrote (`0.1000`, a 20-digit id) is what a client reads.
+/// One valid JSON value as text, on one line. What a source wrote (`0.1000`, a 20-digit id) is what a client reads.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Box<str>);
 
@@ -25,15 +25,16 @@ impl Json {
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, JsonError> {
         let text = text.into();
         serde_json::from_str::<&serde_json::value::RawValue>(&text)?;
-        if nesting(&text) > MAX_NESTING { Err(JsonError::TooDeep) } else { Ok(Self(text)) }
+        if nesting(&text) > MAX_NESTING { Err(JsonError::TooDeep) } else { Ok(Self(on_one_line(text))) }
     }
 
     /// Keeps what a JSON writer has just written, without reading it again.
     ///
-    /// Invariant: `text` is one valid JSON value. Debug builds check it.
+    /// Invariant: `text` is one valid JSON value on one line. Debug builds check it.
     pub fn written(text: impl Into<Box<str>>) -> Self {
         let text = text.into();
         debug_assert!(serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok(), "not JSON: {text}");
+        debug_assert!(!has_lines(&text), "more than one line: {text}");
         Self(text)
     }
 
@@ -45,13 +46,13 @@ impl Json {
 
 impl From<Box<serde_json::value::RawValue>> for Json {
     fn from(raw: Box<serde_json::value::RawValue>) -> Self {
-        Self(raw.into())
+        Self(on_one_line(raw.into()))
     }
 }
 
 impl From<&serde_json::value::RawValue> for Json {
     fn from(raw: &serde_json::value::RawValue) -> Self {
-        Self(raw.get().into())
+        Self(on_one_line(raw.get().into()))
     }
 }
 
@@ -59,6 +60,16 @@ impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn has_lines(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+/// The same value without line ends, by which some transports separate messages. In valid JSON they are white space
+/// between tokens: within a text they are escaped (RFC 8259 §2, §7).
+fn on_one_line(text: Box<str>) -> Box<str> {
+    if has_lines(&text) { text.replace(['\n', '\r'], " ").into() } else { text }
 }
 
 /// How deep arrays and objects are nested in `text`, which is valid JSON.
@@ -96,6 +107,16 @@ mod tests {
         for depth in [MAX_NESTING + 1, 1_000_000] {
             assert!(matches!(Json::parse(nested(depth)), Err(JsonError::TooDeep)));
         }
+    }
+
+    #[test]
+    fn a_value_stands_on_one_line_however_it_was_written() {
+        let pretty = "{\r\n  \"text\": \"a\\nb\",\n  \"n\": 0.1000\n}";
+        let raw: &serde_json::value::RawValue = serde_json::from_str(pretty).unwrap();
+        let expected = r#"{    "text": "a\nb",   "n": 0.1000 }"#;
+        assert_eq!(Json::parse(pretty).unwrap().as_str(), expected);
+        assert_eq!(Json::from(raw).as_str(), expected);
+        assert_eq!(Json::from(raw.to_owned()).as_str(), expected);
     }
 
     #[test]

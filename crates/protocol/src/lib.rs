@@ -54,6 +54,17 @@ pub enum Confirm {
     Ack,
 }
 
+/// How events travel to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Both ways, and every receipt is proven (RFC 6455).
+    WebSocket,
+    /// One way: server-sent events. Nothing comes back, so nothing is ever proven.
+    Sse,
+}
+
 /// What happens to a connection whose client does not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

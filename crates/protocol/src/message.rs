@@ -154,14 +154,16 @@ pub struct Welcome {
     pub protocol: u32,
     /// The connection's name, as operators see it.
     pub connection: String,
-    /// A secret that proves, on a later connection, to have been this one.
-    pub resume: String,
+    /// A secret that proves, on a later connection, to have been this one; absent where nothing can be proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     /// The log that cursors refer to.
     pub epoch: Epoch,
     /// The last `seq` in the log.
     pub head: u64,
-    /// What proof of receipt this connection owes.
-    pub confirm: Confirm,
+    /// What proof of receipt this connection owes; absent where nothing can be proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
     /// What happens if the client does not keep up.
     pub overflow: Overflow,
     /// Silence for much longer than this means that the connection is dead.

@@ -9,11 +9,11 @@ use standpipe_connections::Paying;
 use standpipe_ledger::{
     Cap, ChargeSink, Config, Counts, EventName, FileSink, Ledger, Report, RequestId, Rule, Tariff, Usd,
 };
-use standpipe_protocol::{ConnectionId, ErrorCode, Refusal};
+use standpipe_protocol::{ConnectionId, ErrorCode, Refusal, Transport};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::{Anonymous, Billing as Settings, Payer, Sink};
+use crate::config::{Anonymous, Billing as Settings, Payer, Sink, Unproven};
 
 /// See the file's description.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Billing {
     ledger: Ledger,
     payer: Payer,
     anonymous: Anonymous,
+    sse: Unproven,
     receipt_interval: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -94,7 +95,7 @@ impl Billing {
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let ledger = Ledger::start(config, sink, &counts, &tasks, stop.clone()).await.context("begin to bill")?;
-        Ok(Self { ledger, payer, anonymous, receipt_interval, tasks, stop })
+        Ok(Self { ledger, payer, anonymous, sse: settings.sse, receipt_interval, tasks, stop })
     }
 
     /// What events are charged as.
@@ -102,11 +103,19 @@ impl Billing {
         self.ledger.tariff()
     }
 
-    /// Whether somebody can be billed for what is delivered to a client whose request is named so.
+    /// Whether somebody can be billed for what is delivered this way to a client whose request is named so.
     ///
     /// # Errors
     /// `NOT_AVAILABLE` if nobody can, and nothing is given.
-    pub(crate) fn check(&self, request_id: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, transport: Transport, request_id: Option<&str>) -> Result<(), Refusal> {
+        match (transport, self.sse) {
+            (Transport::Sse, Unproven::Give) => return Ok(()),
+            (Transport::Sse, Unproven::Refuse) => {
+                let message = "what is delivered is billed once its receipt is proven, and over SSE nothing is";
+                return Err(Refusal::new(ErrorCode::NotAvailable, message).hint("open a WebSocket at /ws"));
+            }
+            (Transport::Sse, Unproven::Bill) | (Transport::WebSocket, _) => {}
+        }
         if self.payer != Payer::Caller || self.anonymous == Anonymous::Give || request_id.is_some() {
             return Ok(());
         }
@@ -116,7 +125,15 @@ impl Billing {
     }
 
     /// For a connection that is billed. Nothing if it is served for nothing.
-    pub(crate) fn paying(&self, connection: ConnectionId, request_id: Option<String>) -> Option<Paying> {
+    pub(crate) fn paying(
+        &self,
+        connection: ConnectionId,
+        transport: Transport,
+        request_id: Option<String>,
+    ) -> Option<Paying> {
+        if transport == Transport::Sse && self.sse != Unproven::Bill {
+            return None;
+        }
         let bill = match (self.payer, request_id) {
             (Payer::Caller, Some(id)) => self.ledger.bill_to(connection, RequestId(id.into())),
             (Payer::Caller, None) => return None,

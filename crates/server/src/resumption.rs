@@ -28,13 +28,17 @@ impl Resumption {
 
     /// A connection has opened.
     pub(crate) fn open(&self, connection: &Connection) {
-        self.sessions().open(connection.opening.resume, connection.id());
+        if let Some(proof) = &connection.opening.proof {
+            self.sessions().open(proof.resume, connection.id());
+        }
     }
 
     /// A connection has ended, and this is what it leaves.
     pub(crate) fn end(&self, connection: &Connection, left: Left) {
         let owner = connection.identity().subject.clone();
-        self.sessions().end(connection.opening.resume, owner, left, Instant::now().into_std());
+        if let Some(proof) = &connection.opening.proof {
+            self.sessions().end(proof.resume, owner, left, Instant::now().into_std());
+        }
         connection.succeed();
     }
 

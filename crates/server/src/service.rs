@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use standpipe_connections::{Closing, clock::unix_ms};
 use standpipe_entry::{Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
-use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState};
+use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState, Transport};
 use standpipe_selection::{Lease, Query};
 use standpipe_upstream::Upstream;
 use tokio::{runtime::Handle, time::Instant};
@@ -52,10 +52,11 @@ impl Service for Standpipe {
         &self,
         query: &Query,
         pass: &Pass,
+        transport: Transport,
         peer: SocketAddr,
         request_id: Option<&str>,
     ) -> Result<Option<Lease>, Refusal> {
-        self.sessions.check(query, pass, peer, request_id)
+        self.sessions.check(query, pass, transport, peer, request_id)
     }
 
     fn admit(&self, peer: SocketAddr, identity: &Identity, claim: Option<Option<Lease>>) -> Result<Seat, Refusal> {

@@ -9,13 +9,13 @@ use std::{
 
 use futures_util::FutureExt;
 use standpipe_connections::{
-    Closing, Commands, Config, Connection, Ended, Life, Opening, Prepared, Registry, clock::unix_ms,
+    Closing, Commands, Config, Connection, Ended, Life, Opening, Prepared, Proof, Registry, clock::unix_ms,
 };
 use standpipe_entry::{Admitted, Auth, Guests, Pass, Place, Upgrade, no_such_plan};
 use standpipe_fanout::{Fanout, Mailbox, Open, Request, ToShard};
 use standpipe_protocol::{
     CloseReason, Command, Confirm, ConnectionId, ErrorCode, Identity, Overflow, Publish, Refusal, ResumeToken,
-    command::Secret,
+    Transport, command::Secret,
 };
 use standpipe_selection::{Bounds, Grant, Lease, Query, Selection, patterns};
 use tokio::{net::TcpStream, sync::mpsc};
@@ -81,11 +81,12 @@ impl Sessions {
         &self,
         query: &Query,
         pass: &Pass,
+        transport: Transport,
         peer: SocketAddr,
         request_id: Option<&str>,
     ) -> Result<Option<Lease>, Refusal> {
         if let Some(billing) = &self.billing {
-            billing.check(request_id)?;
+            billing.check(transport, request_id)?;
         }
         let terms = self.rules.of(&pass.identity)?;
         let max = terms.max_subscriptions;
@@ -115,8 +116,11 @@ impl Sessions {
                 Ended { reason: CloseReason::InternalError, progress: connection.progress() }
             });
             self.resumption.end(&connection, life.leave());
-            let unproven = ended.progress.written - ended.progress.confirmed;
-            self.guests.leave_unproven(connection.opening.peer, &connection.identity(), unproven);
+            // Of an event stream nothing was to be proven.
+            if connection.opening.transport() == Transport::WebSocket {
+                let unproven = ended.progress.written - ended.progress.confirmed;
+                self.guests.leave_unproven(connection.opening.peer, &connection.identity(), unproven);
+            }
             drop(life);
             self.registry.remove(connection.id(), ended.reason);
             drop(place);
@@ -127,10 +131,12 @@ impl Sessions {
     /// Opens the connection, here and at its shard.
     async fn begin(&self, upgrade: Upgrade<Seat>) -> Option<Session> {
         let Upgrade { stream, early, admitted } = upgrade;
-        let Admitted { permit: Seat { place, lease }, peer, query, pass, request_id, .. } = admitted;
-        let (connection, Mailbox { sender: shard, .. }) = self.open(peer, pass.identity, query.as_ref().ok())?;
+        let Admitted { permit: Seat { place, lease }, transport, peer, query, pass, request_id, .. } = admitted;
+        let (connection, Mailbox { sender: shard, .. }) =
+            self.open(transport, peer, pass.identity, query.as_ref().ok())?;
         self.registry.insert(Arc::clone(&connection));
-        let mut paying = self.billing.as_ref().and_then(|billing| billing.paying(connection.id(), request_id));
+        let mut paying =
+            self.billing.as_ref().and_then(|billing| billing.paying(connection.id(), transport, request_id));
         if let Ok(Query { resume: Some(token), after, .. }) = &query {
             let (identity, epoch) = (connection.identity(), self.fanout.epoch());
             let left = self.resumption.go_on(*token, after.as_ref(), &identity, epoch, &self.registry).await;
@@ -169,23 +175,29 @@ impl Sessions {
 
     fn open(
         &self,
+        transport: Transport,
         peer: SocketAddr,
         identity: Arc<Identity>,
         query: Option<&Query>,
     ) -> Option<(Arc<Connection>, Mailbox)> {
         let id = ConnectionId(random()?);
-        let resume = ResumeToken(u128::from(random()?) << 64 | u128::from(random()?));
         let mailbox = self.fanout.shard(id)?.clone();
         let config = Arc::clone(self.rules.of(&identity).ok()?);
-        let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
+        let proof = match transport {
+            Transport::WebSocket => {
+                let wanted = query.and_then(|query| query.confirm).unwrap_or(self.confirm);
+                // The server's minimum wins.
+                let confirm = if self.confirm == Confirm::Ack { Confirm::Ack } else { wanted };
+                Some(Proof { confirm, resume: ResumeToken(u128::from(random()?) << 64 | u128::from(random()?)) })
+            }
+            Transport::Sse => None,
+        };
         let opening = Opening {
             id,
-            resume,
             peer,
             since: unix_ms(),
             epoch: self.fanout.epoch(),
-            // The server's minimum wins.
-            confirm: if self.confirm == Confirm::Ack { Confirm::Ack } else { wanted },
+            proof,
             overflow: query.and_then(|query| query.overflow).unwrap_or(self.overflow),
         };
         let connection = Connection::new(opening, identity, config, Arc::clone(&mailbox.signal));

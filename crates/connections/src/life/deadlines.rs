@@ -38,7 +38,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 return None;
             }
             Phase::Closing { until, closing, goodbye, .. } => {
-                let said = *goodbye && self.writer.is_empty() && closing.patience.is_zero();
+                let nobody_answers = closing.patience.is_zero() || !self.is_answered();
+                let said = *goodbye && self.writer.is_empty() && nobody_answers;
                 return (*until <= now || said).then_some(closing.reason);
             }
             Phase::Echoing { until } => {
@@ -72,7 +73,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             match self.heartbeat.step(now.into_std(), self.receipts.unanswered_since()) {
                 Step::Wait(_) => return None,
                 Step::Ping => {
-                    self.ping_wanted = true;
+                    self.ping_wanted = self.is_answered();
                     self.give_back();
                     return None;
                 }
@@ -114,7 +115,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// A peer that does not answer while data is outstanding is slow; else it is gone.
     fn expired(&self) -> Closing {
-        let outstanding = self.connection.opening.confirm == Confirm::Pong
+        let outstanding = self.connection.opening.confirm() == Some(Confirm::Pong)
             && self.connection.written() > self.receipts.confirmed().frames;
         if outstanding {
             Closing::slow_consumer("no receipt for `client.pong_timeout` with events outstanding").unanswered()

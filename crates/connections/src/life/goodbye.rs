@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Commands, Life, Phase, writing::random};
+use super::{Commands, Life, Phase, stream, writing::random};
 use crate::{Closing, Mark};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
@@ -31,7 +31,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         *until = now + patience.max(closing.patience);
         let closing = closing.clone();
         self.drop_queued();
-        if self.writer.placed().frames > self.receipts.last_stamp().frames
+        let is_answered = self.is_answered();
+        if is_answered
+            && self.writer.placed().frames > self.receipts.last_stamp().frames
             && let Some(payload) = self.receipts.stamp(random(), self.writer.placed())
         {
             self.writer.place(frame::ping(&payload), Mark::Ping, now);
@@ -42,7 +44,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         }
         let message = Message::Goodbye(self.goodbye(&closing));
         self.writer.place(codec::message_frame(&message), Mark::Farewell, now);
-        self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
+        if is_answered {
+            self.writer.place(frame::close(closing.reason), Mark::Farewell, now);
+        } else if let Some(wait) = closing.retry_after {
+            self.writer.place(stream::retry(wait), Mark::Plain, now);
+        }
     }
 
     fn goodbye(&mut self, closing: &Closing) -> Goodbye {

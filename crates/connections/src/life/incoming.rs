@@ -63,7 +63,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         match self.receipts.pong(payload) {
             Ok(()) => {
                 self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove();
+                self.prove(self.receipts.confirmed().frames);
             }
             Err(_) => self.connection.count_unproven(),
         }
@@ -76,7 +76,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         match self.receipts.resumed(frames) {
             Ok(()) => {
                 self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove();
+                self.prove(self.receipts.confirmed().frames);
             }
             Err(_) if is_ahead => self.connection.count_unproven(),
             // What it has was proven before.
@@ -114,7 +114,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let unproven = match self.receipts.ack(delivered, self.connection.written()) {
             Ok(()) => {
                 self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove();
+                self.prove(self.receipts.confirmed().frames);
                 return None;
             }
             Err(unproven) => unproven,

@@ -134,9 +134,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         self.paying.as_ref().is_some_and(|paying| paying.refused.is_some())
     }
 
-    /// More is proven than before.
-    pub(super) fn prove(&mut self) {
-        let frames = self.receipts.confirmed().frames;
+    /// All data up to the `frames`th is proven; or, where nothing can be, written.
+    pub(super) fn prove(&mut self, frames: u64) {
         let places = self.unproven.prove(frames);
         match &mut self.paying {
             Some(paying) => paying.proven(frames, places),
@@ -180,6 +179,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// When a receipt is to be asked for, because it is worth money.
     pub(super) fn receipt_at(&self) -> Option<Instant> {
+        if !self.is_answered() {
+            return None;
+        }
         let unstamped = self.writer.placed().frames.saturating_sub(self.receipts.last_stamp().frames);
         self.paying.as_ref().and_then(|paying| paying.receipt_at(unstamped))
     }

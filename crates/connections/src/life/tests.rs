@@ -9,7 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{Config, Offer, Opening, Signal, Subscribed, Way, turnstile::PASSES};
+use crate::{Config, Offer, Opening, Proof, Signal, Subscribed, Way, turnstile::PASSES};
 
 pub(crate) fn config() -> Config {
     Config {
@@ -46,27 +46,27 @@ impl Commands for Mailbox {
 
 type Running = tokio::task::JoinHandle<Ended>;
 
-struct Served {
-    connection: Arc<Connection>,
-    client: DuplexStream,
+pub(super) struct Served {
+    pub(super) connection: Arc<Connection>,
+    pub(super) client: DuplexStream,
     commands: mpsc::Receiver<Command>,
-    life: Running,
+    pub(super) life: Running,
 }
 
-pub(crate) fn connection(config: Config, confirm: Confirm, overflow: Overflow) -> Arc<Connection> {
+pub(crate) fn connection(config: Config, confirm: impl Into<Option<Confirm>>, overflow: Overflow) -> Arc<Connection> {
     let opening = Opening {
         id: ConnectionId(1000), // a jitter of exactly nothing
-        resume: ResumeToken(7),
         peer: ([127, 0, 0, 1], 5).into(),
         since: 0,
         epoch: Epoch(0x9f),
-        confirm,
+        proof: confirm.into().map(|confirm| Proof { confirm, resume: ResumeToken(7) }),
         overflow,
     };
     Arc::new(Connection::new(opening, Arc::default(), Arc::new(config), Arc::new(Signal::default())))
 }
 
-fn serve(config: Config, confirm: Confirm, overflow: Overflow, pipe: usize) -> Served {
+/// A connection of a client that is to confirm this way; without one, an event stream.
+pub(super) fn serve(config: Config, confirm: impl Into<Option<Confirm>>, overflow: Overflow, pipe: usize) -> Served {
     let connection = connection(config, confirm, overflow);
     connection.set_subscribed(Subscribed::ToSome);
     let (server, client) = tokio::io::duplex(pipe);
@@ -81,7 +81,7 @@ async fn websocket(client: DuplexStream) -> WebSocketStream<DuplexStream> {
     WebSocketStream::from_raw_socket(client, Role::Client, None).await
 }
 
-fn deliver(connection: &Arc<Connection>, seq: u64, len: usize) -> Offer {
+pub(super) fn deliver(connection: &Arc<Connection>, seq: u64, len: usize) -> Offer {
     deliver_by(connection, seq, len, Way::Live)
 }
 

@@ -39,6 +39,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         if released != Held::default() {
             self.connection.release(released, self.writer.first_event());
             self.waiting.bytes = self.waiting.bytes.saturating_sub(released.frame_bytes);
+            if !self.is_answered() {
+                self.prove(self.connection.written());
+            }
         }
         match written {
             Poll::Pending => {
@@ -73,7 +76,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let mut window_closed = false;
         if flushing {
             self.begin_paying();
-            let (confirmed, config) = (self.receipts.confirmed(), self.connection.config());
+            // Nothing is awaited of who cannot answer: there it is the socket alone that holds back.
+            let confirmed = if self.is_answered() { self.receipts.confirmed() } else { self.writer.placed() };
+            let config = self.connection.config();
             let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
             let unproven = &mut self.unproven;
             let mut outbox = self.connection.outbox();
@@ -106,6 +111,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
 
     /// Places a ping if one is due, or if its answer will be needed to go on writing.
     fn place_ping(&mut self, window_closed: bool, now: Instant) {
+        if !self.is_answered() {
+            return;
+        }
         let config = self.connection.config();
         let (placed, stamped) = (self.writer.placed(), self.receipts.last_stamp());
         let unstamped_frames = placed.frames.saturating_sub(stamped.frames);

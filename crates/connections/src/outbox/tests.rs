@@ -255,7 +255,7 @@ fn events_are_taken_back_down_to_what_was_told_and_heartbeats_with_them() {
             if seq == 3 { Offer::Queued } else { Offer::Superseded }
         );
     }
-    let heartbeat = bench.outbox.tell(frame(10), Mark::Heartbeat(5), bench.now, &bench.config);
+    let heartbeat = bench.outbox.tell(frame(10), Mark::Heartbeat(Some(5)), bench.now, &bench.config);
     assert_eq!(heartbeat, Offer::Queued);
     assert_eq!(bench.offer(&record(6, "t", None, 1), Way::Live), Offer::Queued);
     let before = bench.outbox.bytes();

@@ -52,6 +52,9 @@ const SOCKET: [ErrorCode; 15] = [
     ErrorCode::Draining,
 ];
 
+/// The parameters of a socket that a stream does not have.
+const SOCKET_ONLY: [&str; 2] = ["confirm", "resume"];
+
 /// What whoever publishes is refused by, all of it at once.
 const PUBLISH: [ErrorCode; 13] = [
     ErrorCode::UnknownParameter,
@@ -110,6 +113,7 @@ pub(super) fn operation(method: &str, path: &str, about: &str, schemas: &mut Sch
         }
         ("GET", "/ws") => socket(schemas, &[]),
         ("GET", "/ws/{topic}") => socket(schemas, &[in_path("topic", "A topic pattern.", json!({ "type": "string" }))]),
+        ("GET", "/events") => stream(socket(schemas, &[])),
         ("GET", "/live") => Operation { codes: Vec::new(), ..public(vec![(200, "It lives.", json_of(flag("live")))]) },
         ("GET", "/ready") => {
             let schema = json_of(readiness(schemas));
@@ -194,6 +198,26 @@ fn socket(schemas: &mut Schemas, in_path: &[Value]) -> Operation {
         )],
         codes: [refusals(&SOCKET), faults(&[Fault::BadHandshake, Fault::UpgradeRequired, Fault::AnswerTimeout])]
             .concat(),
+    }
+}
+
+/// The same as a socket, less what proves a receipt, and with the header by which a client goes on.
+fn stream(socket: Operation) -> Operation {
+    let is_of_sockets = |parameter: &Value| SOCKET_ONLY.iter().any(|name| parameter["name"] == *name);
+    let last = "The last `id` of the stream that the client goes on from; it counts instead of `after`.";
+    let mut parameters: Vec<_> = socket.parameters.into_iter().filter(|one| !is_of_sockets(one)).collect();
+    parameters.push(json!({
+        "name": "Last-Event-ID", "in": "header", "description": last, "schema": { "type": "string" },
+    }));
+    let told = "Server-sent events (HTML §9.2): each `data` is a message of asyncapi.json, each `id` a cursor. Who names \
+                `text/event-stream` in `Accept` is told by one `error` in a stream, and by its `retry`, to come back later.";
+    Operation {
+        tag: "events",
+        security: url::CREDENTIALS.iter().take(2).map(|name| json!({ *name: [] })).chain([json!({})]).collect(),
+        parameters,
+        answers: vec![(200, told, json!({ "text/event-stream": { "schema": { "type": "string" } } }))],
+        codes: [refusals(&SOCKET), faults(&[Fault::BadHandshake, Fault::AnswerTimeout])].concat(),
+        ..socket
     }
 }
 

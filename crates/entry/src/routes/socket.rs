@@ -1,14 +1,17 @@
-//! The routes that become a WebSocket: `/ws`, `/ws/{topic}`, and `/` with an upgrade header.
+//! The routes that become a WebSocket: `/ws`, `/ws/{topic}`, and `/` with an upgrade header; and `/events`, which becomes
+//! an event stream.
 //!
 //! In this order a request is turned away: its address comes too often (429), it is no handshake (400, 426), its page may
 //! not (403), its URL cannot be read (4xx), its credential is not accepted (401), its URL asks for what cannot be, or may
 //! not (4xx), there is no room (503). To a page, all that has to do with the URL or the credential is said on the socket
-//! instead: see [`Admitted::query`].
+//! instead: see [`Admitted::query`]. In an event stream it is not: a page's `EventSource` goes on asking until it is
+//! answered with a status.
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
-use standpipe_protocol::{ErrorCode, Refusal};
+use standpipe_protocol::{ErrorCode, Refusal, Transport};
 use standpipe_selection::Query;
 use tokio::time::sleep;
 use warp::{Filter, filters::BoxedFilter, path::Tail};
@@ -19,6 +22,7 @@ use crate::{
     answer::{self, Response},
     counts::Code,
     rejection::Rejection,
+    stream,
     upgrade::{self, Admitted, Handshake, Offer},
 };
 
@@ -44,18 +48,36 @@ pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Respon
                 answered(&call, &handshake, "", &query).await
             },
         );
-    ws.or(root).unify().boxed()
+    let events = warp::path("events")
+        .and(warp::path::end())
+        .and(warp::ext::get::<Extension<S>>())
+        .and(call(shared))
+        .and(query())
+        .then(|handshake: Extension<S>, call: Call<S>, query: String| async move {
+            answered(&call, &handshake, "", &query).await
+        });
+    ws.or(root).unify().or(events).unify().boxed()
 }
 
 /// The answer to a handshake, held back if it is once more the same no.
 async fn answered<S: Service>(call: &Call<S>, handshake: &Handshake<S::Permit>, topic: &str, query: &str) -> Response {
     let shared = &call.shared;
     let peer = call.caller.peer;
+    let page = may_ask(shared, handshake);
     let opened = match shared.guests.knock(peer) {
-        Ok(()) => open(call, handshake, topic, query).await,
+        Ok(()) => open(call, handshake, page.clone(), topic, query).await,
         Err(refusal) => Err(refusal.into()),
     };
-    let response = answer::of(opened);
+    let response = match (opened, handshake.transport) {
+        (Err(rejection), Transport::Sse) => {
+            let mut response = stream::refused(rejection, handshake.offer.accepts);
+            if let (Ok(()), Some(origin)) = (page, &handshake.offer.origin) {
+                stream::share(response.headers_mut(), origin);
+            }
+            response
+        }
+        (opened, _) => answer::of(opened),
+    };
     let is_storm =
         response.extensions().get().is_some_and(|Code(code)| STORMS.iter().any(|storm| storm.as_str() == *code));
     // Without randomness all would come back together: then nothing is held back.
@@ -77,21 +99,40 @@ const STORMS: [ErrorCode; 5] = [
     ErrorCode::Forbidden,
 ];
 
-/// Opens the socket, or says why not.
+/// Whether the page that asks, if one does, may open a socket or a stream.
+fn may_ask<S: Service>(shared: &Shared<S>, handshake: &Handshake<S::Permit>) -> Result<(), Refusal> {
+    let (offer, origins) = (&handshake.offer, &shared.config.origins);
+    match (handshake.transport, &offer.origin) {
+        (Transport::Sse, _) => stream::judge(origins, offer),
+        (Transport::WebSocket, Some(origin)) => origins.judge(origin, offer.host.as_deref()),
+        (Transport::WebSocket, None) => Ok(()),
+    }
+}
+
+/// Opens the socket or the stream, or says why not.
 async fn open<S: Service>(
     call: &Call<S>,
     handshake: &Handshake<S::Permit>,
+    page: Result<(), Refusal>,
     topic: &str,
     query: &str,
 ) -> Result<Response, Rejection> {
     let shared = &*call.shared;
-    let headers = handshake.outcome.clone()?;
-    let offer = &handshake.offer;
-    if let Some(origin) = &offer.origin {
-        shared.config.origins.judge(origin, offer.host.as_deref())?;
+    let (transport, offer) = (handshake.transport, &handshake.offer);
+    let is_preflight = transport == Transport::Sse && call.method == Method::OPTIONS;
+    let mut headers = if is_preflight { HeaderMap::new() } else { handshake.outcome.clone()? };
+    page?;
+    if let (Transport::Sse, Some(origin)) = (transport, &offer.origin) {
+        stream::share(&mut headers, origin);
     }
-    let asked = call.answered(asked(shared, offer, topic, query)).await?;
-    if let (Err(refusal), None) = (&asked, &offer.origin) {
+    if is_preflight {
+        return Ok(stream::preflight(headers));
+    }
+    let asked = call.answered(asked(shared, transport, offer, topic, query)).await?;
+    let is_told_on_the_socket = transport == Transport::WebSocket && offer.origin.is_some();
+    if let Err(refusal) = &asked
+        && !is_told_on_the_socket
+    {
         return Err(refusal.clone().into());
     }
     if shared.stop.is_cancelled() {
@@ -105,20 +146,24 @@ async fn open<S: Service>(
     };
     let permit = shared.service.admit(offer.peer, &pass.identity, claim)?;
     let Offer { peer, request_id, user_agent, origin, .. } = offer.clone();
-    Ok(handshake.accept(headers, Admitted { permit, peer, query, pass, request_id, user_agent, origin }))
+    Ok(handshake.accept(headers, Admitted { permit, transport, peer, query, pass, request_id, user_agent, origin }))
 }
 
 /// What the URL asks for, who asks, and what was found for them.
 async fn asked<S: Service>(
     shared: &Shared<S>,
+    transport: Transport,
     offer: &Offer,
     topic: &str,
     query: &str,
 ) -> Result<(Query, Pass, S::Claim), Refusal> {
     let mut query = parse(shared, topic, query)?;
+    if transport == Transport::Sse {
+        query = stream::fit(query, offer.last_event_id.as_deref())?;
+    }
     let shown: Vec<_> = offer.credentials.iter().cloned().chain(query.access_token.take()).collect();
     let pass = shared.service.auth().admit(&shown).await?;
-    let claim = shared.service.check(&query, &pass, offer.peer, offer.request_id.as_deref())?;
+    let claim = shared.service.check(&query, &pass, transport, offer.peer, offer.request_id.as_deref())?;
     Ok((query, pass, claim))
 }
 

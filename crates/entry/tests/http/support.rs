@@ -22,7 +22,7 @@ use standpipe_entry::{
     Proxies, Published, Readiness, Service, Upgrade,
     config::{Allowance, Guests, Socket},
 };
-use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal};
+use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal, Transport};
 use standpipe_selection::{Bounds, Query};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -75,7 +75,7 @@ impl Service for House {
     }
 
     /// Any cursor is ahead of this service.
-    fn check(&self, query: &Query, _: &Pass, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
+    fn check(&self, query: &Query, _: &Pass, _: Transport, _: SocketAddr, _: Option<&str>) -> Result<(), Refusal> {
         match query.after {
             Some(After::Cursor(_)) => Err(Refusal::new(ErrorCode::FutureCursor, "there is no such place")),
             _ => Ok(()),
@@ -269,7 +269,15 @@ pub(crate) fn config() -> Config {
             max_addresses: NonZeroUsize::new(1000).unwrap(),
             max_refusal_delay: None,
         },
-        deadlines: Deadlines { head: long, body: long, stream: long, answer: long, write: long, drain: long },
+        deadlines: Deadlines {
+            head: long,
+            body: long,
+            stream: long,
+            answer: long,
+            write: long,
+            unacknowledged: long,
+            drain: long,
+        },
         proxies: Proxies { networks: Vec::new(), header: ForwardedBy::XForwardedFor },
         operations: Operations::Local,
         origins: Origins::SameHost,

@@ -81,6 +81,6 @@ fn tell(client: &Client, id: Option<&str>, ended: &[String], seq: u64, now: Inst
     let topics = client.subscriptions.topics();
     let message = Message::Refreshed { id, expires, topics, ended, seq };
     // Who never subscribed has no place to resume from.
-    let mark = if client.subscriptions.is_empty() { Mark::Control } else { Mark::Position(seq) };
+    let mark = if client.subscriptions.is_empty() { Mark::Control } else { client.mark(seq) };
     client.connection.tell(&message, mark, now);
 }

@@ -9,7 +9,7 @@ use super::Shard;
 use crate::{
     client::{Mode, Reading},
     demand::lease,
-    interlude::{Interlude, Replay, alone},
+    interlude::{Interlude, Replay, Snapshot, alone},
     overflow::end_skip,
     resume::{Past, Start, start},
 };
@@ -72,7 +72,8 @@ impl Shard {
         }
         if let Some(state) = state {
             let until = now + self.snapshot_patience;
-            client.show(id, alone(subscriptions.iter().cloned()), state, until);
+            let snapshot = Snapshot::new(id, alone(subscriptions.iter().cloned()), state, until);
+            client.show(if is_first { snapshot.owed() } else { snapshot });
         }
         let gap = begin.and_then(|Start { cursor, gap }| {
             if !is_first {
@@ -90,8 +91,8 @@ impl Shard {
         let topics = client.subscriptions.topics();
         // Invariant: no place is resumed from before all that is missing up to it was told.
         let (told, gap_told) = match &gap {
-            Some(_) if is_first => (Mark::Control, Mark::Position(seq)),
-            _ => (Mark::Position(seq), Mark::Control),
+            Some(_) if is_first => (Mark::Control, client.mark(seq)),
+            _ => (client.mark(seq), Mark::Control),
         };
         let narrowed = narrowed.iter().map(Pattern::as_str).collect();
         client.connection.tell(&Message::Subscribed { id, topics, narrowed, seq }, told, now);
@@ -154,7 +155,7 @@ impl Shard {
         let topics = client.subscriptions.topics();
         client.connection.set_subscribed(if topics.is_empty() { Subscribed::ToNone } else { Subscribed::ToSome });
         let seq = client.position(self.cursor);
-        client.connection.tell(&Message::Unsubscribed { id, topics, seq }, Mark::Position(seq), now);
+        client.connection.tell(&Message::Unsubscribed { id, topics, seq }, client.mark(seq), now);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use standpipe_connections::{Commands, Connection, Ended, Life, Opening, Prepared};
+use standpipe_connections::{Commands, Connection, Ended, Life, Opening, Prepared, Proof};
 use standpipe_liveness::Rate;
 use standpipe_protocol::{
     After, Command, Confirm, ConnectionId, Epoch, Event, Item, Json, OnGap, Overflow, Refusal, ResumeToken, Subscribe,
@@ -129,11 +129,10 @@ impl Ask<'_> {
     pub(crate) fn opening(&self, id: ConnectionId) -> Opening {
         Opening {
             id,
-            resume: ResumeToken(1),
             peer: ([127, 0, 0, 1], 1).into(),
             since: 0,
             epoch: Epoch(0x9f),
-            confirm: Confirm::Pong,
+            proof: Some(Proof { confirm: Confirm::Pong, resume: ResumeToken(1) }),
             overflow: self.overflow,
         }
     }

@@ -133,10 +133,10 @@ fn messages_look_as_documented() {
         Message::Welcome(Welcome {
             protocol: PROTOCOL,
             connection: ConnectionId(0xc).to_string(),
-            resume: "secret".into(),
+            resume: Some("secret".into()),
             epoch: Epoch(0x9f),
             head: 1041,
-            confirm: Confirm::Pong,
+            confirm: Some(Confirm::Pong),
             overflow: Overflow::CatchUp,
             heartbeat_interval_ms: 15000,
             expires: None,

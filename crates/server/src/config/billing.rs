@@ -27,6 +27,8 @@ pub struct Billing {
     pub cap: Option<Usd>,
     /// What happens to deliveries that cannot be billed.
     pub unbilled: Unbilled,
+    /// What becomes of clients that cannot prove what they get.
+    pub sse: Unproven,
     /// How many may be confirmed and not settled.
     pub max_unsettled: u64,
     /// What one connection may owe.
@@ -49,6 +51,17 @@ pub enum Sink {
     Apify(Box<Platform>),
 }
 
+/// What becomes of clients that cannot prove what they get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unproven {
+    /// They get it for nothing.
+    Give,
+    /// They are billed for what was written to them.
+    Bill,
+    /// They get nothing.
+    Refuse,
+}
+
 /// The word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SinkKind {
@@ -58,6 +71,7 @@ pub(super) enum SinkKind {
 }
 
 choice!(SinkKind: "none" => SinkKind::None, "file" => SinkKind::File, "apify" => SinkKind::Apify);
+choice!(Unproven: "give" => Unproven::Give, "bill" => Unproven::Bill, "refuse" => Unproven::Refuse);
 choice!(Unbilled: "hold" => Unbilled::Hold, "give" => Unbilled::Give);
 
 /// What events are charged as.
@@ -96,6 +110,7 @@ impl Billing {
             events,
             cap: keys.cap.map(|Amount(cap)| cap),
             unbilled: keys.unbilled,
+            sse: keys.sse,
             max_unsettled: keys.max_unsettled.get() as u64,
             max_owed: keys.max_owed.0.map(|Amount(amount)| amount),
         })

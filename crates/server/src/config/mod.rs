@@ -39,7 +39,7 @@ mod valid;
 mod values;
 
 pub use auth::{Auth, KeysUrl, TokenKeys};
-pub use billing::{Billing, Sink};
+pub use billing::{Billing, Sink, Unproven};
 pub use environment::Environment;
 pub use plan::Plan;
 pub use platform::{Anonymous, Payer, Platform};
@@ -152,12 +152,12 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let auth = auth?;
     Some(Settings {
         auth: Auth::check(&auth, keys, jwt?, limits.bounds, &plan::all_names(root), reader),
-        client,
         snapshot,
         log,
         drain: Drain::check(&drain?, reader),
-        entry: entry::entry(&server, limits.bounds, params, limit_keys, &plans, auth, admin?),
+        entry: entry::entry(&server, &client.each, limits.bounds, params, &plans, (limit_keys, auth, admin?)),
         billing: Billing::check(billing?, reader),
+        client,
         server,
         limits,
         plans,

@@ -13,7 +13,7 @@ use standpipe_selection::{Pattern, Wider};
 
 use super::{
     auth::{FilterText, KeysUrl, Mode},
-    billing::{Amount, Events, Prices, SinkKind},
+    billing::{Amount, Events, Prices, SinkKind, Unproven},
     keys::{Key, section},
     numbers::{Between, NoLimitAtZero, UpTo},
     platform::{Anonymous, Payer},
@@ -209,6 +209,7 @@ section! {
         max_owed: OrNone<Amount> = "1.00", "What one connection may have confirmed that is not settled, in money; beyond it, its delivery waits. What has no known price is not bounded.";
         payer: Payer = "auto", "With `sink = \"apify\"`, who pays: the `run`'s owner, or each client's `caller`, named by `X-Actor-Request-ID`. `auto`: as the platform says that the run is used.";
         anonymous: Anonymous = "refuse", "Where callers pay, what becomes of a client that the platform has not named: `refuse`, or `give` it all for nothing.";
+        sse: Unproven = "give", "What becomes of clients of `GET /events`, who cannot prove what they get: `give` it for nothing, `bill` what was written to them, or `refuse` them.";
         key_life: Duration = "3m", "How long the platform remembers the key of a charge. Not to be changed for the platform itself.";
         call_timeout: Duration = "10s", "How long a call of the platform may take.";
     } later {
