@@ -35,6 +35,7 @@ mod resume;
 mod selection;
 mod slow;
 mod snapshot;
+mod standby;
 mod storm;
 mod story;
 mod subscribe;

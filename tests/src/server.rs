@@ -42,6 +42,21 @@ pub fn write_config(text: &str) -> (TempDir, PathBuf) {
     (folder, file)
 }
 
+/// Publishes events to the push source of a server, one a line. Their places in the log, in the same order.
+///
+/// # Panics
+/// If one is not accepted.
+pub async fn publish(addr: SocketAddr, events: &[Value]) -> Vec<u64> {
+    let body = events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    let headers = &[("Content-Type", "application/x-ndjson")];
+    let response = http::send(addr, Request { method: "POST", path: "/publish", headers, body: &body }).await;
+    let answer = response.json();
+    let results = answer.get("results").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let places: Vec<_> = results.iter().filter_map(|result| result.get("seq")?.as_u64()).collect();
+    assert_eq!(places.len(), events.len(), "every event is accepted: {response:?}");
+    places
+}
+
 impl Server {
     /// Serves this configuration, on a free port unless it has a `[server]` section that says otherwise.
     pub async fn start(config: &str) -> Self {
@@ -197,14 +212,7 @@ impl Server {
     /// # Panics
     /// If one is not accepted.
     pub async fn publish(&self, events: &[Value]) -> Vec<u64> {
-        let body = events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-        let headers = &[("Content-Type", "application/x-ndjson")];
-        let response = self.request(Request { method: "POST", path: "/publish", headers, body: &body }).await;
-        let answer = response.json();
-        let results = answer.get("results").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let places: Vec<_> = results.iter().filter_map(|result| result.get("seq")?.as_u64()).collect();
-        assert_eq!(places.len(), events.len(), "every event is accepted: {response:?}");
-        places
+        publish(self.addr, events).await
     }
 
     /// What it wrote after its first line, to both outputs.

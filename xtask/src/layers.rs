@@ -62,7 +62,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "standby",
         may_import: &[],
-        decides: "a local platform, so far its runs and charges: a tool, not part of the server",
+        decides: "a local Standby platform: runs of an Actor, the way of callers to them, charges, faults: a tool, not part of the server",
     },
     Layer {
         name: "server",

@@ -19,6 +19,7 @@ use crate::{
     Fault,
     answer::Answer,
     charge::{self, Accepted},
+    events,
     platform::State,
 };
 
@@ -60,7 +61,7 @@ async fn converse(stream: TcpStream, state: Arc<State>, tasks: TaskTracker, stop
     let service = service_fn(|request| answer(request, Arc::clone(&state), tasks.clone(), stop.clone()));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::select! {
         () = stop.cancelled() => {}
         // However it ended, there is nobody to tell.
@@ -69,11 +70,14 @@ async fn converse(stream: TcpStream, state: Arc<State>, tasks: TaskTracker, stop
 }
 
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     state: Arc<State>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) -> Result<Response<Full<Bytes>>, Cut> {
+    if let Some(run) = request.uri().path().strip_prefix("/events/").map(str::to_owned) {
+        return Ok(events::open(&mut request, &run, &state, &tasks, stop));
+    }
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         let message = "the body is larger than any that there is a use for";
@@ -156,7 +160,11 @@ impl Call {
         let key = self.header("idempotency-key");
         match charge::look(live, key, &self.body) {
             Ok(accepted) => {
-                accepted.apply(live, Instant::now());
+                let paid = accepted.apply(live, Instant::now());
+                drop(runs);
+                if let Some((payer, count)) = paid {
+                    self.state.paid(payer, count);
+                }
                 Accepted::answer()
             }
             Err(answer) => answer,

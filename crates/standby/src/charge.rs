@@ -33,8 +33,17 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    pub(crate) fn apply(&self, live: &mut Live, now: Instant) {
-        live.charge(&self.key, &self.event, self.count, self.request.as_deref(), now);
+    /// Who has paid how much by it; nothing: the key was known, or it is nobody that the platform knows.
+    pub(crate) fn apply(&self, live: &mut Live, now: Instant) -> Option<(String, u64)> {
+        let request = self.request.as_deref();
+        let is_new = live.charge(&self.key, &self.event, self.count, request, now);
+        if is_new
+            && live.is_over_its_limit()
+            && let Some(hosted) = &mut live.hosted
+        {
+            hosted.stop_charging();
+        }
+        live.payer(request).filter(|_| is_new).map(|payer| (payer, self.count))
     }
 
     pub(crate) fn answer() -> Answer {
@@ -63,7 +72,7 @@ pub(crate) fn look(live: &Live, key: Option<&str>, body: &[u8]) -> Result<Accept
     if count == 0 || count > MAX_COUNT {
         return Err(invalid("count must be from 1 to 10000000"));
     }
-    let is_known = request.as_ref().is_some_and(|request| live.requests.contains(request));
+    let is_known = request.as_ref().is_some_and(|request| live.requests.contains_key(request));
     if live.run.tenancy == Tenancy::Multi && !is_known {
         return Err(invalid("requestId is invalid or has expired"));
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! What can go wrong: with a call of the API, and on the way between a caller and a run.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,6 +17,36 @@ pub enum Fault {
     Slow(Duration),
     /// It is never answered, and has its effect after this time.
     Late(Duration),
+}
+
+/// How the way between callers and runs behaves. What the platform's own proxy does is not documented; both are known of
+/// proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Link {
+    /// What becomes of the connection to the run when the caller is gone.
+    pub orphans: Orphans,
+    /// Who answers a run's WebSocket pings.
+    pub pongs: Pongs,
+}
+
+/// See [`Link::orphans`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Orphans {
+    /// It ends, too.
+    #[default]
+    Ended,
+    /// It stays open, and all that the run sends is read and dropped: the run is never told.
+    Kept,
+}
+
+/// See [`Link::pongs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pongs {
+    /// The caller.
+    #[default]
+    Callers,
+    /// The proxy, for its callers: pings and pongs do not pass it.
+    Proxys,
 }
 
 /// The faults to come.

@@ -1,17 +1,41 @@
 //! A local Standby platform: a tool to run and test Actors against, not part of the server.
 //!
 //! What it does is what the platform's documentation, and its official local runtime, say that the platform does. Where
-//! they say nothing, it can be told to behave either way. So far it has runs and their charges.
+//! they say nothing, it can be told to behave either way.
+//!
+//! A [`Platform`] has an API; an [`Actor`] that is deployed on it has a port where callers find it. `fleet` decides which
+//! run takes a request, `life` is one run, `proxy` the way between. Every time is one of [`Timing`].
 //!
 //! **Invariant:** it imports nothing of the server, so that it cannot share a misunderstanding with it.
 
+mod actor;
 mod answer;
 mod api;
 mod charge;
+mod container;
+mod date;
+mod deployment;
+mod environment;
+mod events;
 mod fault;
+mod fleet;
+mod hosted;
+mod id;
+mod life;
+mod log;
 mod platform;
+mod probe;
+mod proxy;
+mod relay;
 mod run;
+mod timing;
+mod tunnel;
+mod usage;
 
-pub use fault::Fault;
+pub use actor::{Actor, Memory, OnCrash, Settings};
+pub use deployment::Deployment;
+pub use fault::{Fault, Link, Orphans, Pongs};
+pub use log::Line;
 pub use platform::{Platform, Request};
 pub use run::{Pricing, Run, Tenancy};
+pub use timing::Timing;

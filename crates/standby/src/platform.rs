@@ -11,18 +11,29 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{net::TcpListener, sync::broadcast};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
-use crate::{Fault, Run, api, fault::Faults, run::Live};
+use crate::{Fault, Line, Run, Timing, api, fault::Faults, hosted::Hosted, id, log::Watch, run::Live};
 
-/// A platform on a loopback port. Cheap to clone; it ends with [`Platform::stop`].
+/// How many runs that have ended are remembered.
+const MAX_ENDED: usize = 100;
+
+/// A platform on a loopback port. Cheap to clone. It ends with [`Platform::stop`], and all that it has started with it; also
+/// when the last of its clones is dropped, but then nobody waits for that.
 #[derive(Debug, Clone)]
 pub struct Platform {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) timing: Timing,
     pub(crate) state: Arc<State>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(crate) watch: Watch,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    ends_with_the_last: Arc<DropGuard>,
 }
 
 /// What the platform knows.
@@ -32,6 +43,14 @@ pub(crate) struct State {
     faults: Mutex<Faults>,
     calls: AtomicU64,
     requests: AtomicU64,
+    callers: Mutex<Callers>,
+}
+
+/// Who may call Actors, and what that has cost them.
+#[derive(Debug, Default)]
+struct Callers {
+    by_token: BTreeMap<String, String>,
+    charged: BTreeMap<String, u64>,
 }
 
 /// A caller's request to a run that many share. Its id is valid until this is dropped.
@@ -39,7 +58,7 @@ pub(crate) struct State {
 pub struct Request {
     /// What the platform puts into `X-Actor-Request-ID`.
     pub id: String,
-    run: String,
+    pub(crate) run: String,
     state: Arc<State>,
 }
 
@@ -49,9 +68,19 @@ impl Platform {
     /// # Errors
     /// If there is none.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(Timing::PLATFORM).await
+    }
+
+    /// The same, with other times.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn start_with(timing: Timing) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let platform = Self { address: listener.local_addr()?, state: Arc::default(), tasks, stop };
+        let (address, state, watch) = (listener.local_addr()?, Arc::default(), Watch::default());
+        let ends_with_the_last = Arc::new(stop.clone().drop_guard());
+        let platform = Self { address, timing, state, watch, tasks, stop, ends_with_the_last };
         let tasks = platform.tasks.clone();
         platform.tasks.spawn(api::serve(listener, Arc::clone(&platform.state), tasks, platform.stop.clone()));
         Ok(platform)
@@ -69,11 +98,33 @@ impl Platform {
 
     /// A caller's request, to a run of theirs and others.
     pub fn request(&self, run: &str) -> Request {
-        let id = format!("request{:010}", self.state.requests.fetch_add(1, Relaxed));
-        if let Some(live) = self.state.runs().get_mut(run) {
-            live.requests.insert(id.clone());
-        }
-        Request { id, run: run.to_owned(), state: Arc::clone(&self.state) }
+        self.state.request(run, None)
+    }
+
+    /// Somebody who may call Actors, and has not yet: their token.
+    ///
+    /// # Errors
+    /// If the system gives no randomness.
+    pub fn caller(&self, name: &str) -> io::Result<String> {
+        let token = id::token()?;
+        self.state.callers().by_token.insert(token.clone(), name.to_owned());
+        Ok(token)
+    }
+
+    /// How many events were charged to a caller, in all runs.
+    pub fn charged_to_caller(&self, name: &str) -> u64 {
+        self.state.callers().charged.get(name).copied().unwrap_or(0)
+    }
+
+    /// The lines of all runs' logs, as they come. Who does not keep up misses some.
+    pub fn lines(&self) -> broadcast::Receiver<Line> {
+        self.watch.subscribe()
+    }
+
+    /// What is kept of a run's log.
+    pub fn log(&self, run: &str) -> Vec<String> {
+        let log = self.state.runs().get(run).and_then(|live| Some(live.hosted.as_ref()?.log.clone()));
+        log.map(|log| log.lines().0.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
     /// What becomes of the next calls, one after the other; nothing: what should.
@@ -86,9 +137,19 @@ impl Platform {
         self.state.faults().always(fault);
     }
 
+    /// The group of a run's processes, or of the last that it had: the number of the process that leads it.
+    pub fn group(&self, run: &str) -> Option<i32> {
+        self.state.runs().get(run)?.hosted.as_ref()?.group
+    }
+
     /// From now on all calls do what they should.
     pub fn heal(&self) {
         self.state.faults().clear();
+    }
+
+    /// Forgets the ids of all requests that are open, as if they had ended: nothing can be charged to them any more.
+    pub fn expire_requests(&self) {
+        self.state.runs().values_mut().for_each(|live| live.requests.clear());
     }
 
     /// How often an event was charged in a run.
@@ -122,11 +183,53 @@ impl Platform {
 impl State {
     pub(crate) fn object(&self) -> Value {
         let runs = self.runs();
+        let open = |live: &Live| live.requests.keys().cloned().collect::<Vec<_>>();
         let runs: Vec<_> = runs
             .values()
-            .map(|live| json!({ "run": live.object(), "requests": live.requests, "chargedTo": live.charged_to }))
+            .map(|live| json!({ "run": live.object(), "requests": open(live), "chargedTo": live.charged_to }))
             .collect();
-        json!({ "runs": runs, "calls": self.calls.load(Relaxed) })
+        json!({ "runs": runs, "calls": self.calls.load(Relaxed), "chargedToCallers": self.callers().charged })
+    }
+
+    /// A request to a run, and whose it is.
+    pub(crate) fn request(self: &Arc<Self>, run: &str, caller: Option<&str>) -> Request {
+        let id = format!("request{:010}", self.requests.fetch_add(1, Relaxed));
+        if let Some(live) = self.runs().get_mut(run) {
+            live.requests.insert(id.clone(), caller.map(str::to_owned));
+        }
+        Request { id, run: run.to_owned(), state: Arc::clone(self) }
+    }
+
+    /// Whose token this is.
+    pub(crate) fn caller(&self, token: &str) -> Option<String> {
+        self.callers().by_token.get(token).cloned()
+    }
+
+    /// A run that the platform itself starts.
+    pub(crate) fn host(&self, run: Run, hosted: Hosted) {
+        self.runs().insert(run.id.clone(), Live::hosted(run, hosted));
+    }
+
+    /// Of runs that have ended, only the last are remembered.
+    pub(crate) fn forget_the_oldest(&self) {
+        let mut runs = self.runs();
+        let mut ended: Vec<_> = runs
+            .iter()
+            .filter_map(|(id, live)| Some((live.hosted.as_ref()?.finished_at.clone()?, id.clone())))
+            .collect();
+        ended.sort_unstable();
+        for (_, id) in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
+            runs.remove(id);
+        }
+    }
+
+    /// A caller has paid.
+    pub(crate) fn paid(&self, caller: String, count: u64) {
+        *self.callers().charged.entry(caller).or_default() += count;
+    }
+
+    fn callers(&self) -> MutexGuard<'_, Callers> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn count_call(&self) -> Option<Fault> {

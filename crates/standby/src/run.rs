@@ -1,11 +1,13 @@
 //! One run: what it may charge for, and what it has charged.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+
+use crate::hosted::Hosted;
 
 /// Who uses a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,56 +53,105 @@ pub(crate) struct Live {
     pub(crate) charged_to: BTreeMap<String, u64>,
     /// When each key was first seen.
     keys: HashMap<String, Instant>,
-    pub(crate) requests: BTreeSet<String>,
+    /// The requests that are open, and whose they are, where that is known.
+    pub(crate) requests: BTreeMap<String, Option<String>>,
+    /// Of a run that the platform itself has started.
+    pub(crate) hosted: Option<Hosted>,
+}
+
+/// The ids of a run's default stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stores {
+    pub(crate) records: String,
+    pub(crate) dataset: String,
+    pub(crate) queue: String,
 }
 
 impl Live {
     pub(crate) fn new(run: Run) -> Self {
         let (charged, charged_to, keys, requests) = Default::default();
-        Self { run, charged, charged_to, keys, requests }
+        Self { run, charged, charged_to, keys, requests, hosted: None }
     }
 
-    /// Charges, unless the key is remembered.
-    pub(crate) fn charge(&mut self, key: &str, event: &str, count: u64, request: Option<&str>, now: Instant) {
+    pub(crate) fn hosted(run: Run, hosted: Hosted) -> Self {
+        Self { hosted: Some(hosted), ..Self::new(run) }
+    }
+
+    /// Charges, unless the key is remembered. Whether it did.
+    pub(crate) fn charge(&mut self, key: &str, event: &str, count: u64, request: Option<&str>, now: Instant) -> bool {
         let life = self.run.key_life;
         self.keys.retain(|_, seen| now < *seen + life);
         if self.keys.contains_key(key) {
-            return;
+            return false;
         }
         self.keys.insert(key.to_owned(), now);
         *self.charged.entry(event.to_owned()).or_default() += count;
         if let Some(request) = request {
             *self.charged_to.entry(request.to_owned()).or_default() += count;
         }
+        true
+    }
+
+    /// Who pays for a charge: the caller whose request it is, or whose run.
+    pub(crate) fn payer(&self, request: Option<&str>) -> Option<String> {
+        let caller = request.and_then(|request| self.requests.get(request)?.clone());
+        caller.or_else(|| self.hosted.as_ref().filter(|_| self.run.tenancy == Tenancy::Single)?.user.clone().into())
+    }
+
+    /// Whether more was charged than the run may cost.
+    pub(crate) fn is_over_its_limit(&self) -> bool {
+        let Pricing::PerEvent(prices) = &self.run.pricing else { return false };
+        let usd = |text: &String| text.parse::<f64>().unwrap_or(0.0);
+        let cost = |(name, count): (&String, &u64)| {
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            prices.get(name).map_or(0.0, usd) * f64::from(count)
+        };
+        let limit = self.run.max_total_charge_usd.as_ref().map(usd).filter(|limit| *limit > 0.0);
+        limit.is_some_and(|limit| self.charged.iter().map(cost).sum::<f64>() > limit)
     }
 
     /// The run as `GET /v2/actor-runs/{id}` shows it.
     pub(crate) fn object(&self) -> Value {
-        let number = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
-        let cap = self.run.max_total_charge_usd.as_ref().map(number);
-        let pricing = match &self.run.pricing {
-            Pricing::Other => json!({ "pricingModel": "FREE" }),
-            Pricing::PerEvent(prices) => {
-                let event = |(name, price)| {
-                    (String::clone(name), json!({ "eventTitle": name, "eventPriceUsd": number(price) }))
-                };
-                let events: serde_json::Map<_, _> = prices.iter().map(event).collect();
-                json!({ "pricingModel": "PAY_PER_EVENT", "pricingPerEvent": { "actorChargeEvents": events } })
-            }
-        };
-        let deployment = match self.run.tenancy {
-            Tenancy::Single => "SINGLE_TENANT",
-            Tenancy::Multi => "MULTI_TENANT",
-        };
-        json!({
+        let cap = self.run.max_total_charge_usd.as_deref().map(number);
+        let mut object = json!({
             "id": self.run.id,
-            "standby": { "deployment": deployment },
+            "standby": { "deployment": self.run.tenancy.word() },
             "status": "RUNNING",
             "options": { "maxTotalChargeUsd": cap },
             "chargedEventCounts": self.charged,
-            "pricingInfo": pricing,
-        })
+            "pricingInfo": self.run.pricing.object(),
+        });
+        if let (Some(hosted), Some(fields)) = (&self.hosted, object.as_object_mut()) {
+            hosted.describe(fields);
+        }
+        object
     }
+}
+
+impl Tenancy {
+    /// The platform's word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Single => "SINGLE_TENANT",
+            Self::Multi => "MULTI_TENANT",
+        }
+    }
+}
+
+impl Pricing {
+    /// `pricingInfo`.
+    pub(crate) fn object(&self) -> Value {
+        let Self::PerEvent(prices) = self else { return json!({ "pricingModel": "FREE" }) };
+        let event = |(name, price): (&String, &String)| {
+            (name.clone(), json!({ "eventTitle": name, "eventPriceUsd": number(price) }))
+        };
+        let events: serde_json::Map<_, _> = prices.iter().map(event).collect();
+        json!({ "pricingModel": "PAY_PER_EVENT", "pricingPerEvent": { "actorChargeEvents": events } })
+    }
+}
+
+fn number(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! Actors under the local Standby platform: what callers get, which run serves them, and how runs end.
+
+mod faulty;
+mod passing;
+mod shows;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use standpipe_standby::{Actor, Deployment, Platform, Pricing, Settings, Timing};
+use standpipe_tests::{
+    PATIENCE, eventually,
+    foreign::script,
+    http::{self, Request, Response},
+};
+use tempfile::TempDir;
+
+/// An Actor that is deployed, and a caller of it.
+struct Standby {
+    platform: Platform,
+    deployment: Deployment,
+    /// Of the caller `alice`.
+    token: String,
+    /// What the Actor was made from.
+    _folder: TempDir,
+}
+
+/// What one run of the Python Actor does, in `mode`.
+fn python(mode: &str) -> Actor {
+    let command = script("actor.py");
+    let arguments = command.get_args().map(Into::into).chain([mode.into()]).collect();
+    Actor { program: command.get_program().into(), arguments, ..actor() }
+}
+
+/// What all of these Actors have in common.
+fn actor() -> Actor {
+    Actor {
+        name: "somebody/something".to_owned(),
+        program: PathBuf::new(),
+        arguments: Vec::new(),
+        folder: PathBuf::from("/"),
+        environment: Vec::new(),
+        pricing: Pricing::PerEvent(BTreeMap::from([("event-delivered".to_owned(), "0.0003".to_owned())])),
+        max_total_charge_usd: None,
+        settings: Settings::PLATFORM,
+    }
+}
+
+impl Standby {
+    async fn deploy(actor: Actor, timing: Timing) -> Self {
+        Self::deploy_from(actor, timing, TempDir::new().expect("a temporary folder")).await
+    }
+
+    async fn deploy_from(actor: Actor, timing: Timing, folder: TempDir) -> Self {
+        let platform = Platform::start_with(timing).await.expect("a free port");
+        let deployment = platform.deploy(actor).await.expect("a free port");
+        let token = platform.caller("alice").expect("randomness");
+        Self { platform, deployment, token, _folder: folder }
+    }
+
+    /// A `GET` by `alice`, with her token in a header.
+    async fn get(&self, path: &str) -> Response {
+        self.get_as(&self.token, path).await
+    }
+
+    async fn get_as(&self, token: &str, path: &str) -> Response {
+        let bearer = format!("Bearer {token}");
+        let headers = &[("Authorization", bearer.as_str())];
+        http::send(self.deployment.address(), Request { path, headers, ..Request::default() }).await
+    }
+
+    /// The platform's object of a run.
+    fn run(&self, run: &str) -> Value {
+        let state = self.platform.state();
+        let runs = state["runs"].as_array().expect("a list of runs");
+        runs.iter().find(|known| known["run"]["id"] == run).unwrap_or_else(|| panic!("no run {run}: {state}"))["run"]
+            .clone()
+    }
+
+    /// Waits until a run has this status.
+    async fn until(&self, run: &str, status: &str) -> Value {
+        eventually(&format!("the run is {status}"), 3 * PATIENCE, async || match self.run(run) {
+            object if object["status"] == status => Ok(object),
+            object => Err(format!("{object}\n{}", self.platform.log(run).join("\n"))),
+        })
+        .await
+    }
+
+    /// Waits until the Actor has these many runs.
+    async fn until_runs(&self, count: usize) -> Vec<String> {
+        eventually("the number of runs", 3 * PATIENCE, async || match self.deployment.runs() {
+            runs if runs.len() == count => Ok(runs),
+            runs => Err(format!("{runs:?}")),
+        })
+        .await
+    }
+
+    /// Where a run that is ready listens itself.
+    async fn address(&self, run: &str) -> SocketAddr {
+        eventually("the run is ready", 3 * PATIENCE, async || {
+            let object = self.run(run);
+            let url = object["containerUrl"].as_str().and_then(|url| url.strip_prefix("http://")?.parse().ok());
+            url.ok_or_else(|| self.platform.log(run).join("\n"))
+        })
+        .await
+    }
+
+    /// Ends all of it, and looks for what was left behind.
+    async fn end(self) {
+        let groups: Vec<_> = self.runs_ever().iter().filter_map(|run| self.platform.group(run)).collect();
+        self.platform.stop().await;
+        for group in groups {
+            until_gone(group).await;
+        }
+    }
+
+    fn runs_ever(&self) -> Vec<String> {
+        let state = self.platform.state();
+        let runs = state["runs"].as_array().expect("a list of runs");
+        runs.iter().filter_map(|run| run["run"]["id"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// Waits until a group has no processes.
+async fn until_gone(group: i32) {
+    eventually("nothing is left behind", PATIENCE, async || match members(group) {
+        left if left.is_empty() => Ok(()),
+        left => Err(left.concat()),
+    })
+    .await;
+}
+
+/// Processes of a group that are not only waiting to be buried.
+fn members(group: i32) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").expect("Linux").flatten();
+    let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    stats
+        .filter(|stat| {
+            let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+            let is_alive = fields.next().is_some_and(|state| state != "Z" && state != "X");
+            is_alive && fields.nth(1).is_some_and(|of| of == group.to_string())
+        })
+        .collect()
+}
+
+/// The platform's times, so many times as fast, but with patience for a busy machine where nothing is to go wrong.
+fn fast(factor: f64) -> Timing {
+    let Timing { start, hold, first_response, probe_patience, .. } = Timing::PLATFORM;
+    Timing { start, hold, first_response, probe_patience, ..Timing::PLATFORM.faster(factor) }
+}
+
+/// The type of a platform's error.
+fn error(response: &Response) -> (u16, String) {
+    (response.status, response.json()["error"]["type"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Soon, but not so soon that a busy machine takes it for idleness.
+const IDLE: Duration = Duration::from_secs(1);

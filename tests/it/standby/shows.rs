@@ -1,0 +1,215 @@
+//! The server itself as an Actor: how many sockets a run takes, what a replacement costs its clients, and what a proxy hides.
+
+use std::{net::SocketAddr, path::Path};
+
+use serde_json::{Value, json};
+use standpipe_standby::{Actor, Link, Orphans, Pongs, Settings, Tenancy, Timing};
+use standpipe_tests::{
+    PATIENCE, Peer, Socket, eventually, http,
+    metrics::Metrics,
+    server::{publish, standpipe, write_config},
+};
+
+use super::{IDLE, Standby, actor, fast};
+use crate::PUSH;
+
+/// What each of these runs charges: on its own disk, as each run of the platform has one.
+const CONFIG: &str = r#"
+[billing]
+sink = "apify"
+
+[client]
+receipt_interval = "100ms"
+
+[drain]
+window = "100ms"
+deadline = "5s"
+"#;
+
+/// The server as an Actor, with these settings.
+async fn deploy(settings: Settings, timing: Timing) -> Standby {
+    deploy_with(CONFIG, settings, timing).await
+}
+
+async fn deploy_with(config: &str, settings: Settings, timing: Timing) -> Standby {
+    let (folder, config) = write_config(&format!("{config}{PUSH}"));
+    // The last words are the program and its arguments.
+    let start = "STANDPIPE__SERVER__LISTEN=127.0.0.1:$ACTOR_WEB_SERVER_PORT \
+                 STANDPIPE__BILLING__JOURNAL=$PWD/$ACTOR_RUN_ID.jsonl exec \"$@\"";
+    let program = standpipe();
+    let words = [Path::new("-c"), Path::new(start), Path::new("sh"), Path::new(program.get_program())];
+    let arguments =
+        words.iter().map(Into::into).chain(["serve", "--config"].map(Into::into)).chain([config.into()]).collect();
+    let actor = Actor { program: "/bin/sh".into(), arguments, folder: folder.path().to_owned(), settings, ..actor() };
+    Standby::deploy_from(actor, timing, folder).await
+}
+
+/// A client of `alice`, subscribed to everything.
+async fn subscribe(standby: &Standby, more: &str) -> Socket {
+    let mut client = Socket::open(standby.deployment.address(), &path(standby, more)).await;
+    client.until("subscribed").await;
+    client
+}
+
+fn path(standby: &Standby, more: &str) -> String {
+    format!("/ws?topics=%3E&token={}{more}", standby.token)
+}
+
+/// Events as one feed gives them to every run: the same ids, whichever run gets them.
+fn feed(numbers: std::ops::Range<u64>) -> Vec<Value> {
+    numbers.map(|i| json!({"topic": "a", "id": format!("e{i}"), "data": {"i": i}})).collect()
+}
+
+async fn metrics(run: SocketAddr) -> Metrics {
+    Metrics::read(&http::get(run, "/metrics").await.body)
+}
+
+async fn until_charged(standby: &Standby, count: u64) {
+    eventually("what was proven is charged", 3 * PATIENCE, async || {
+        match standby.platform.charged_to_caller("alice") {
+            charged if charged == count => Ok(()),
+            charged => Err(format!("{charged} of {count}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_fourth_socket_starts_a_second_run_the_fifth_reaches_it_and_only_idle_runs_end() {
+    let settings = Settings { idle_timeout: IDLE, ..Settings::PLATFORM };
+    let standby = deploy(settings, fast(10.0)).await;
+    let mut clients = Vec::new();
+    for runs in [1, 1, 1, 2] {
+        clients.push(subscribe(&standby, "").await);
+        assert_eq!(standby.deployment.runs().len(), runs, "after {} sockets", clients.len());
+    }
+    let runs = standby.deployment.runs();
+    let fifth = subscribe(&standby, "").await;
+    assert_eq!([&runs[0], &runs[1]].map(|run| standby.deployment.open(run)), [4, 1]);
+    let first = standby.address(&runs[0]).await;
+    assert_eq!(metrics(first).await.count("standpipe_connections_active"), 4);
+    fifth.close().await;
+    assert_eq!(standby.until_runs(1).await, [runs[0].clone()], "the idle one has ended");
+    assert!(standby.until(&runs[1], "SUCCEEDED").await["finishedAt"].is_string());
+    // The other has had no request for longer, and keeps running: its sockets are open.
+    publish(first, &feed(0..3)).await;
+    for client in &mut clients {
+        assert_eq!(client.until("event").await["id"], "e0");
+    }
+    for client in clients {
+        client.close().await;
+    }
+    standby.until_runs(0).await;
+    standby.end().await;
+}
+
+#[tokio::test]
+async fn a_client_of_a_run_that_is_replaced_goes_on_at_the_other_and_nothing_is_charged_twice() {
+    for tenancy in [Tenancy::Single, Tenancy::Multi] {
+        let standby = deploy(Settings { tenancy, ..Settings::PLATFORM }, fast(10.0)).await;
+        let mut client = Socket::open(standby.deployment.address(), &path(&standby, "")).await;
+        let epoch = client.until("welcome").await["epoch"].clone();
+        client.until("subscribed").await;
+        let old = standby.deployment.runs().remove(0);
+        publish(standby.address(&old).await, &feed(0..10)).await;
+        let mut seen = Vec::new();
+        let mut last = Value::Null;
+        while seen.len() < 10 {
+            last = client.until("event").await;
+            seen.push(last["id"].clone());
+        }
+        client.reading(until_charged(&standby, 10)).await;
+        // These are on their way while the run is told to end.
+        publish(standby.address(&old).await, &feed(10..15)).await;
+        let new = standby.deployment.replace(&old).expect("another run");
+        publish(standby.address(&new).await, &feed(5..20)).await;
+        let goodbye = loop {
+            let message = client.message().await;
+            match message["op"].as_str() {
+                Some("event") => {
+                    seen.push(message["id"].clone());
+                    last = message;
+                }
+                Some("goodbye") => break message,
+                _ => {}
+            }
+        };
+        assert_eq!((&goodbye["code"], client.closed().await.0), (&json!(4200), 4200));
+        let cursor = goodbye["cursor"].as_str().expect("a cursor");
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(cursor, format!("{}:{}", text(&epoch), last["seq"]), "it is the last event's");
+        // The other run knows nothing of this one's log, but the event by its id.
+        let cursor = format!("{cursor}:{}", text(&last["id"]));
+        let mut again = subscribe(&standby, &format!("&after={cursor}")).await;
+        assert_eq!(standby.deployment.runs().last(), Some(&new));
+        while seen.last() != Some(&json!("e19")) {
+            let message = again.message().await;
+            assert_ne!(message["op"], "gap", "{message}");
+            if message["op"] == "event" {
+                seen.push(message["id"].clone());
+            }
+        }
+        let fed: Vec<_> = feed(0..20).into_iter().map(|event| event["id"].clone()).collect();
+        assert_eq!(seen, fed, "each once, in order, in both together");
+        // What the first has not proven is not charged, and what it has is not charged again by the second.
+        let confirmed = goodbye["confirmed"].as_u64().expect("a count");
+        let delivered = goodbye["delivered"].as_u64().expect("a count");
+        again.reading(until_charged(&standby, 20 - (delivered - confirmed))).await;
+        standby.until(&old, "SUCCEEDED").await;
+        again.close().await;
+        assert_eq!(standby.platform.charged_to_caller("alice"), 20 - (delivered - confirmed));
+        standby.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_is_found_out_although_the_proxy_keeps_its_connection() {
+    let config = CONFIG.replace("[client]", "[client]\nping_interval = \"1s\"\npong_timeout = \"1s\"");
+    let standby = deploy_with(&config, Settings::PLATFORM, fast(10.0)).await;
+    standby.deployment.set_link(Link { orphans: Orphans::Kept, ..Link::default() });
+    let client = subscribe(&standby, "").await;
+    let run = standby.deployment.runs().remove(0);
+    client.abort();
+    // Only the pong that does not come tells the run, which then closes, and the request is over.
+    eventually("nobody is there", 3 * PATIENCE, async || match standby.deployment.open(&run) {
+        0 => Ok(()),
+        open => Err(open),
+    })
+    .await;
+    let metrics = metrics(standby.address(&run).await).await;
+    assert_eq!(metrics.count("standpipe_connections_active"), 0);
+    standby.end().await;
+}
+
+/// What a client logs that reads `count` events and then stops reading, and what it is charged for in the end.
+async fn charged_for_what_was_not_read(confirm: &str) -> (u64, u64) {
+    let standby = deploy(Settings::PLATFORM, fast(10.0)).await;
+    standby.deployment.set_link(Link { pongs: Pongs::Proxys, ..Link::default() });
+    let mut client = Peer::open(standby.deployment.address(), &path(&standby, &format!("&confirm={confirm}"))).await;
+    client.until("subscribed").await;
+    let run = standby.deployment.runs().remove(0);
+    publish(standby.address(&run).await, &feed(0..20)).await;
+    let mut logged = 0;
+    while logged < 10 {
+        client.until("event").await;
+        logged += 1;
+    }
+    client.say(&json!({"op": "ack", "delivered": logged}).to_string()).await.expect("an open connection");
+    let run = standby.address(&run).await;
+    let held = client.vanish();
+    let proven = if confirm == "ack" { logged } else { 20 };
+    until_charged(&standby, proven).await;
+    assert_eq!(metrics(run).await.count("standpipe_ledger_confirmed_total"), proven);
+    let charged = standby.platform.charged_to_caller("alice");
+    drop(held);
+    standby.end().await;
+    (logged, charged)
+}
+
+#[tokio::test]
+async fn where_a_proxy_answers_pings_only_acks_prove_what_a_client_has_read() {
+    let (logged, charged) = charged_for_what_was_not_read("ack").await;
+    assert_eq!(charged, logged);
+    let (logged, charged) = charged_for_what_was_not_read("pong").await;
+    assert!(charged > logged, "{charged} were charged, {logged} were read: the proxy's pongs are no proof");
+}
