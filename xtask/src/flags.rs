@@ -42,6 +42,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Runs an Actor as Apify Standby does, on this machine: a program or an Actor's folder, or the server's demonstration.
+    Standby {
+        /// The program or the folder, options, and the program's arguments after `--`. `--help` tells them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The same as `test`, under the rules of CI: what this machine lacks is a failure.
     Ci,
 }

@@ -16,6 +16,7 @@ mod report;
 mod setup;
 mod skips;
 mod soak;
+mod standby;
 mod test;
 mod test_e2e;
 mod workspace;
@@ -50,6 +51,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
         Command::Bench(bench) => bench::run(&workspace, &bench),
         Command::Soak { minutes } => soak::run(&workspace, minutes),
+        Command::Standby { arguments } => standby::run(&workspace, &arguments),
         Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Command::Ci => ci::run(&workspace),
     }

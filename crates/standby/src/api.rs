@@ -1,30 +1,19 @@
-//! The HTTP API: which call is whose, who may make it, and what goes wrong with it.
+//! The HTTP API: how a call comes in, and what goes wrong with it. What it does is in `call`.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    Fault,
-    answer::Answer,
-    charge::{self, Accepted},
-    events,
-    platform::State,
-};
+use crate::{Fault, answer::Answer, call::Call, coding, events, platform::State};
 
-/// The largest body, in bytes.
-const MAX_BODY: usize = 64 << 10;
+/// The largest body, in bytes (the platform's documentation).
+const MAX_BODY: usize = 9_437_184;
 
 /// How long the head of a request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,9 +72,12 @@ async fn answer(
         let message = "the body is larger than any that there is a use for";
         return Ok(Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large", message).into_response());
     };
-    let body = body.to_bytes();
-    if head.uri.path() == "/standby/state" {
-        return Ok(Answer::bare(StatusCode::OK, state.object()).into_response());
+    let body = match coding::decode(&head.headers, body.to_bytes(), MAX_BODY) {
+        Ok(body) => body,
+        Err(answer) => return Ok(answer.into_response()),
+    };
+    if let Some(answer) = own(&head, &state) {
+        return Ok(answer.into_response());
     }
     let call = Call { head, body, state };
     let done = |call: &Call| call.run().into_response();
@@ -120,74 +112,27 @@ async fn answer(
     }
 }
 
+/// What the real platform has not: its state, as a page for those who ask for one, and the logs of runs.
+fn own(head: &http::request::Parts, state: &State) -> Option<Answer> {
+    let wants_page = || {
+        let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("text/html"))
+    };
+    match head.uri.path() {
+        "/" if wants_page() => {
+            let page = include_str!("page.html");
+            Some(Answer::raw(HeaderValue::from_static("text/html; charset=utf-8"), page.into()))
+        }
+        "/" | "/standby/state" => Some(Answer::bare(StatusCode::OK, state.object())),
+        path => {
+            let log = state.log(path.strip_prefix("/standby/log/")?)?.lines().0.join("\n");
+            Some(Answer::raw(HeaderValue::from_static("text/plain; charset=utf-8"), log.into()))
+        }
+    }
+}
+
 fn refusal(status: u16, retry_after: Option<u64>) -> Answer {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = if status == StatusCode::TOO_MANY_REQUESTS { "rate-limit-exceeded" } else { "internal-error" };
-    Answer { retry_after, ..Answer::error(status, kind, "as was asked for") }
-}
-
-/// One call, whole.
-struct Call {
-    head: Parts,
-    body: Bytes,
-    state: Arc<State>,
-}
-
-impl Call {
-    /// Does what is asked for.
-    fn run(&self) -> Answer {
-        let path: Vec<&str> = self.head.uri.path().split('/').filter(|part| !part.is_empty()).collect();
-        match (&self.head.method, path.as_slice()) {
-            (&Method::GET, ["v2", "actor-runs", run]) => self.show(run),
-            (&Method::POST, ["v2", "actor-runs", run, "charge"]) => self.charge(run),
-            _ => Answer::error(StatusCode::NOT_FOUND, "page-not-found", "there is no such call"),
-        }
-    }
-
-    fn show(&self, run: &str) -> Answer {
-        if let Err(answer) = self.authorize(run) {
-            return answer;
-        }
-        self.state.runs().get(run).map_or_else(not_found, |live| Answer::data(&live.object()))
-    }
-
-    fn charge(&self, run: &str) -> Answer {
-        if let Err(answer) = self.authorize(run) {
-            return answer;
-        }
-        let mut runs = self.state.runs();
-        let Some(live) = runs.get_mut(run) else { return not_found() };
-        let key = self.header("idempotency-key");
-        match charge::look(live, key, &self.body) {
-            Ok(accepted) => {
-                let paid = accepted.apply(live, Instant::now());
-                drop(runs);
-                if let Some((payer, count)) = paid {
-                    self.state.paid(payer, count);
-                }
-                Accepted::answer()
-            }
-            Err(answer) => answer,
-        }
-    }
-
-    /// A run is its own token's, and nobody else's.
-    fn authorize(&self, run: &str) -> Result<(), Answer> {
-        let given = self.header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-        let runs = self.state.runs();
-        if !runs.values().any(|live| Some(live.run.token.as_str()) == given) {
-            let message = "User was not found or authentication token is not valid";
-            return Err(Answer::error(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message));
-        }
-        let is_own = runs.get(run).is_some_and(|live| Some(live.run.token.as_str()) == given);
-        if is_own { Ok(()) } else { Err(not_found()) }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
-fn not_found() -> Answer {
-    Answer::error(StatusCode::NOT_FOUND, "record-not-found", "Actor run was not found")
+    Answer::error(status, kind, "as was asked for").with_pause(retry_after)
 }

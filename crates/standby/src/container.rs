@@ -1,6 +1,7 @@
 //! The process of a run: started in a group of its own, told to end, and ended with all that it has started.
 
 use std::{
+    ffi::{OsStr, OsString},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{ExitStatus, Stdio},
@@ -38,7 +39,8 @@ impl Container {
         stop: &CancellationToken,
     ) -> io::Result<Self> {
         let mut command = Command::new(&actor.program);
-        command.args(&actor.arguments).current_dir(&actor.folder).env_clear().envs(variables);
+        command.args(actor.arguments.iter().map(|argument| expand(argument, &variables)));
+        command.current_dir(&actor.folder).env_clear().envs(variables);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.process_group(0).kill_on_drop(true).spawn()?;
         let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -96,6 +98,15 @@ impl Drop for Container {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// An argument in which `${NAME}` is a variable of the run: for programs that are told by arguments where to listen. The
+/// platform itself has no such thing.
+fn expand(argument: &OsStr, variables: &[(String, String)]) -> OsString {
+    let Some(text) = argument.to_str().filter(|text| text.contains("${")) else { return argument.to_owned() };
+    let expanded =
+        variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
+    expanded.into()
 }
 
 /// A port of 127.0.0.1 that is free now. Another may take it before the Actor does, which then fails as one that crashes.

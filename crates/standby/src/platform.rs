@@ -17,7 +17,15 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{Fault, Line, Run, Timing, api, fault::Faults, hosted::Hosted, id, log::Watch, run::Live};
+use crate::{
+    Fault, Line, Run, Timing, api,
+    fault::Faults,
+    hosted::Hosted,
+    id,
+    log::{Log, Watch},
+    run::Live,
+    storage::Storage,
+};
 
 /// How many runs that have ended are remembered.
 const MAX_ENDED: usize = 100;
@@ -44,6 +52,7 @@ pub(crate) struct State {
     calls: AtomicU64,
     requests: AtomicU64,
     callers: Mutex<Callers>,
+    storage: Mutex<Storage>,
 }
 
 /// Who may call Actors, and what that has cost them.
@@ -123,8 +132,7 @@ impl Platform {
 
     /// What is kept of a run's log.
     pub fn log(&self, run: &str) -> Vec<String> {
-        let log = self.state.runs().get(run).and_then(|live| Some(live.hosted.as_ref()?.log.clone()));
-        log.map(|log| log.lines().0.iter().map(ToString::to_string).collect()).unwrap_or_default()
+        self.state.log(run).map(|log| log.lines().0.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
     /// What becomes of the next calls, one after the other; nothing: what should.
@@ -140,6 +148,12 @@ impl Platform {
     /// The group of a run's processes, or of the last that it had: the number of the process that leads it.
     pub fn group(&self, run: &str) -> Option<i32> {
         self.state.runs().get(run)?.hosted.as_ref()?.group
+    }
+
+    /// What a run has put into its default dataset.
+    pub fn items(&self, run: &str) -> Vec<Value> {
+        let dataset = self.state.runs().get(run).and_then(|live| Some(live.hosted.as_ref()?.stores.dataset.clone()));
+        dataset.map(|dataset| self.state.storage().items(&dataset)).unwrap_or_default()
     }
 
     /// From now on all calls do what they should.
@@ -207,6 +221,7 @@ impl State {
 
     /// A run that the platform itself starts.
     pub(crate) fn host(&self, run: Run, hosted: Hosted) {
+        self.storage().begin(&hosted.stores, &hosted.user);
         self.runs().insert(run.id.clone(), Live::hosted(run, hosted));
     }
 
@@ -219,8 +234,19 @@ impl State {
             .collect();
         ended.sort_unstable();
         for (_, id) in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
-            runs.remove(id);
+            if let Some(hosted) = runs.remove(id).and_then(|live| live.hosted) {
+                self.storage().forget(&hosted.stores);
+            }
         }
+    }
+
+    pub(crate) fn log(&self, run: &str) -> Option<Log> {
+        self.runs().get(run).and_then(|live| Some(live.hosted.as_ref()?.log.clone()))
+    }
+
+    /// Locked after the runs, or alone.
+    pub(crate) fn storage(&self) -> MutexGuard<'_, Storage> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A caller has paid.
