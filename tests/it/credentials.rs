@@ -9,7 +9,7 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use standpipe_tests::{
-    PATIENCE, Server, Socket, eventually,
+    EventStream, PATIENCE, Server, Socket, eventually,
     foreign::{Ending, Language},
     http::Request,
     issuer::{Issuer, KEYS_PAUSE, Minted, mint, now, order},
@@ -125,11 +125,17 @@ async fn a_token_is_valid_or_it_is_told_what_is_wrong() {
                 Ok(socket) => {
                     assert_eq!(expected, Ok(()), "{what}");
                     socket.close().await;
+                    EventStream::try_open(server.addr(), "/events?topics=a", &[("authorization", &bearer)])
+                        .await
+                        .expect("what is good for a socket is good for a stream");
                 }
                 Err(refused) if refused.status == 503 => return Err(refused.body),
                 Err(refused) => {
                     let code = refused.body["error"]["code"].as_str().unwrap_or_default();
                     assert_eq!(expected, Err((refused.status, code)), "{what}: {refused:?}");
+                    let path = format!("/events?topics=a&access_token={}", minted.tokens[what]);
+                    let streamed = EventStream::try_open(server.addr(), &path, &[]).await.err().expect("it is refused");
+                    assert_eq!(Value::from(code), streamed.json()["error"]["code"], "{what}");
                 }
             }
             Ok(())

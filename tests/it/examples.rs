@@ -1,8 +1,16 @@
-//! The pages among the examples, as they stand, in a real browser. The examples in other languages are run by the tests of
-//! the clients.
+//! The pages among the examples, as they stand, in a real browser, and what listens with curl. The examples in other languages
+//! are run by the tests of the clients.
+
+use std::{net::SocketAddr, process::Command};
 
 use serde_json::{Value, json};
-use standpipe_tests::{Browser, PATIENCE, Proxy, Server, browser, browser::Shown, process::Signal, proxy::Link};
+use standpipe_tests::{
+    Browser, PATIENCE, Proxy, Server, browser,
+    browser::Shown,
+    paths,
+    process::{Process, Signal},
+    proxy::Link,
+};
 
 use crate::PUSH;
 
@@ -124,4 +132,71 @@ async fn a_page_that_resumes_shows_each_event_once_over_cuts_reloads_and_a_kille
     server.publish(&counted(81..=81)).await;
     page.line("1 a 81").await;
     page.close().await;
+}
+
+#[tokio::test]
+async fn an_event_source_shows_each_event_once_over_cuts_and_a_killed_server_and_gives_up_when_refused() {
+    let browser = browser!();
+    let config = format!("[client]\nheartbeat = \"1s\"\n{PUSH}");
+    let server = Server::start(&config).await;
+    let proxy = Proxy::start(server.addr()).await;
+    let mut page = browser.show("events.html", &format!("server=http://{}/events&topics=a", proxy.addr()));
+    server.until_subscribed(1).await;
+    server.publish(&counted(1..=20)).await;
+    page.line("20 a 20").await;
+    proxy.set_all(Link::Reset);
+    server.publish(&counted(21..=40)).await;
+    page.line("40 a 40").await;
+    proxy.aim(None);
+    drop(server);
+    let server = Server::start(&config).await;
+    server.publish(&counted(31..=60)).await;
+    proxy.aim(Some(server.addr()));
+    page.line("30 a 60").await;
+    assert_eq!(numbers(&page), (1..=60).collect::<Vec<_>>(), "{:?}", page.lines());
+    page.close().await;
+
+    let mut wrong = browser.show("events.html", &format!("server=http://{}/events&topics=a..b", server.addr()));
+    wrong.line("refused, for good").await;
+    wrong.close().await;
+}
+
+/// What curl wrote, one message a line.
+fn told(process: &Process) -> Vec<Value> {
+    process.stdout().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[tokio::test]
+async fn curl_goes_on_where_it_was_over_cuts_and_a_killed_server_and_ends_when_refused() {
+    let script = paths::root().join("examples/curl/events.sh");
+    let follow = |addr: SocketAddr, query: &str| {
+        Process::start("curl", Command::new("sh").arg(&script).args([format!("http://{addr}"), query.to_owned()]))
+    };
+    let config = format!("[client]\nheartbeat = \"1s\"\n{PUSH}");
+    let server = Server::start(&config).await;
+    let proxy = Proxy::start(server.addr()).await;
+    let mut curl = follow(proxy.addr(), "topics=a&where.$id.ne=t:7");
+    server.until_subscribed(1).await;
+    let until = async |curl: &mut Process, n: u64| {
+        let is_it = |line: &str| line.ends_with(&format!("\"data\":{n}}}")).then_some(());
+        curl.line(&format!("event {n}"), 3 * PATIENCE, is_it).await;
+    };
+    server.publish(&counted(1..=20)).await;
+    until(&mut curl, 20).await;
+    proxy.set_all(Link::Reset);
+    server.publish(&counted(21..=40)).await;
+    until(&mut curl, 40).await;
+    proxy.aim(None);
+    drop(server);
+    let server = Server::start(&config).await;
+    server.publish(&counted(31..=60)).await;
+    proxy.aim(Some(server.addr()));
+    until(&mut curl, 60).await;
+    let events: Vec<_> =
+        told(&curl).iter().filter(|message| message["op"] == "event").map(|e| e["data"].clone()).collect();
+    assert_eq!(events, (1..=60).filter(|n| *n != 7).collect::<Vec<_>>());
+
+    let mut wrong = follow(server.addr(), "topics=a..b");
+    assert_eq!(wrong.exit_within(PATIENCE).await.code(), Some(1));
+    assert!(wrong.stderr().iter().any(|line| line.contains("INVALID_TOPIC")), "{:?}", wrong.stderr());
 }

@@ -51,7 +51,7 @@ impl EventStream {
         let mut stream = TcpStream::connect(addr).await.expect("a server");
         let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let host = if lines.iter().any(|line| line.starts_with("host:")) { "" } else { &format!("host: {addr}\r\n") };
-        let request = format!("GET {path} HTTP/1.1\r\n{host}{}\r\n", lines.concat());
+        let request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n{host}{}\r\n", lines.concat());
         stream.write_all(request.as_bytes()).await.expect("a server that reads");
         let mut unread = Vec::new();
         let end = loop {

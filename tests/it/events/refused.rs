@@ -39,7 +39,7 @@ async fn what_cannot_be_had_is_a_status_and_a_body_that_says_what_would_be_right
         ("/events?topics=a&resume=00000000000000000000000000000001", &[], (400, "INVALID_FIELD"), "`resume`"),
         ("/events?topics=a&after=0000000000000001", &[], (400, "INVALID_CURSOR"), "`after`"),
         ("/events?topics=a", &last_id("nonsense"), (400, "INVALID_CURSOR"), "`Last-Event-ID`"),
-        ("/events?topics=a", &[("upgrade", "websocket"), ("connection", "upgrade")], (400, "BAD_HANDSHAKE"), "/ws"),
+        ("/events?topics=a", &[("upgrade", "websocket")], (400, "BAD_HANDSHAKE"), "/ws"),
         ("/events/a", &[], (404, "NOT_FOUND"), "/events"),
     ] {
         let response = refused(&server, path, headers).await;
@@ -51,7 +51,14 @@ async fn what_cannot_be_had_is_a_status_and_a_body_that_says_what_would_be_right
     let response = refused(&server, "/events?topics=a", &last_id(&ahead)).await;
     assert_eq!(code(&response), (400, json!("FUTURE_CURSOR")));
     for method in ["POST", "HEAD", "DELETE"] {
-        let response = server.request(Request { method, path: "/events?topics=a", ..Request::default() }).await;
+        let response = server
+            .request(Request {
+                method,
+                path: "/events?topics=a",
+                headers: &[("connection", "close")],
+                ..Request::default()
+            })
+            .await;
         assert_eq!((response.status, response.header("allow")), (405, Some("GET")), "{method}");
     }
     assert_eq!(server.active().await, 0);
@@ -141,7 +148,8 @@ async fn pages_have_a_stream_by_the_same_rule_as_a_socket() {
 async fn a_page_of_another_host_may_ask_with_headers_if_it_may_ask() {
     let server = Server::start(&format!("[auth]\nallowed_origins = [\"https://app.example\"]\n{PUSH}")).await;
     let ask = |origin: &'static str| {
-        let headers: Vec<_> = vec![("origin", origin), ("access-control-request-headers", "authorization")];
+        let headers: Vec<_> =
+            vec![("origin", origin), ("access-control-request-headers", "authorization"), ("connection", "close")];
         let server = &server;
         async move {
             let request =

@@ -7,7 +7,7 @@ use standpipe_entry::{
     Auth, AuthorizationHeader, MAX_EARLY_BYTES, Origins,
     auth::{Hash, Key, Keys},
 };
-use standpipe_protocol::{ErrorCode, Identity};
+use standpipe_protocol::{ErrorCode, Identity, Transport};
 use standpipe_selection::{Grant, Pattern, Wider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -35,6 +35,35 @@ async fn the_101_is_exactly_what_rfc_6455_asks_for() {
         sec-websocket-protocol: standpipe.v1
     "]]
     .assert_eq(&raw.head().await.head);
+}
+
+#[tokio::test]
+async fn a_stream_is_handed_on_right_behind_its_head_and_its_dead_peer_is_found_by_tcp() {
+    let mut server = Server::start();
+    let mut raw = server.connect().await;
+    raw.send("GET /events?topics=a&after=earliest HTTP/1.1\r\nHost: here\r\nUser-Agent: test/1\r\n\r\n").await;
+    expect![[r"
+        HTTP/1.1 200 OK
+        content-type: text/event-stream
+        cache-control: no-store, no-transform
+        x-accel-buffering: no
+        x-content-type-options: nosniff
+        connection: close
+    "]]
+    .assert_eq(&raw.head().await.head);
+    let mut upgrade = server.socket().await;
+    assert_eq!(upgrade.admitted.transport, Transport::Sse);
+    assert_eq!(upgrade.admitted.user_agent.as_deref(), Some("test/1"));
+    #[cfg(target_os = "linux")]
+    assert_eq!(
+        socket2::SockRef::from(&upgrade.stream).tcp_user_timeout().unwrap(),
+        Some(std::time::Duration::from_secs(15)),
+        "heartbeats that nobody acknowledges tell that nobody is there"
+    );
+    upgrade.stream.write_all(b"data: 1\n\n").await.unwrap();
+    drop(upgrade);
+    assert_eq!(within(raw.rest()).await, "data: 1\n\n");
+    eventually(|| server.house.admitted() == 0).await;
 }
 
 #[tokio::test]
