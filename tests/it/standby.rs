@@ -2,9 +2,10 @@
 
 mod faulty;
 mod passing;
+mod sdks;
 mod shows;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsStr, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use serde_json::Value;
 use standpipe_standby::{Actor, Deployment, Platform, Pricing, Settings, Timing};
@@ -12,8 +13,13 @@ use standpipe_tests::{
     PATIENCE, eventually,
     foreign::script,
     http::{self, Request, Response},
+    within,
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// An Actor that is deployed, and a caller of it.
 struct Standby {
@@ -25,11 +31,21 @@ struct Standby {
     _folder: TempDir,
 }
 
-/// What one run of the Python Actor does, in `mode`.
+/// The Python Actor, in `mode`.
 fn python(mode: &str) -> Actor {
-    let command = script("actor.py");
-    let arguments = command.get_args().map(Into::into).chain([mode.into()]).collect();
-    Actor { program: command.get_program().into(), arguments, ..actor() }
+    program(script("actor.py").arg(mode))
+}
+
+/// A program as an Actor.
+fn program(command: &Command) -> Actor {
+    let text = |text: &OsStr| text.to_str().expect("a text").to_owned();
+    let environment = command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
+    Actor {
+        program: command.get_program().into(),
+        arguments: command.get_args().map(Into::into).collect(),
+        environment: environment.collect(),
+        ..actor()
+    }
 }
 
 /// What all of these Actors have in common.
@@ -42,6 +58,7 @@ fn actor() -> Actor {
         environment: Vec::new(),
         pricing: Pricing::PerEvent(BTreeMap::from([("event-delivered".to_owned(), "0.0003".to_owned())])),
         max_total_charge_usd: None,
+        input: None,
         settings: Settings::PLATFORM,
     }
 }
@@ -95,6 +112,34 @@ impl Standby {
         .await
     }
 
+    /// Waits until a run has these many requests.
+    async fn until_open(&self, run: &str, count: usize) {
+        eventually("the number of open requests", PATIENCE, async || match self.deployment.open(run) {
+            open if open == count => Ok(()),
+            open => Err(open),
+        })
+        .await;
+    }
+
+    /// Waits until it is known how much memory a run has.
+    async fn until_measured(&self, run: &str) {
+        eventually("what it takes of memory", PATIENCE, async || {
+            let object = self.run(run);
+            let is_known = object["stats"]["memCurrentBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20);
+            if is_known { Ok(()) } else { Err(object) }
+        })
+        .await;
+    }
+
+    /// A request by `alice` that stays open, of whose answer `text` has come.
+    async fn listen(&self, path: &str, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.deployment.address()).await.expect("a platform that listens");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", self.token);
+        stream.write_all(head.as_bytes()).await.expect("an open connection");
+        until(&mut stream, text).await;
+        stream
+    }
+
     /// Where a run that is ready listens itself.
     async fn address(&self, run: &str) -> SocketAddr {
         eventually("the run is ready", 3 * PATIENCE, async || {
@@ -119,6 +164,18 @@ impl Standby {
         let runs = state["runs"].as_array().expect("a list of runs");
         runs.iter().filter_map(|run| run["run"]["id"].as_str().map(str::to_owned)).collect()
     }
+}
+
+/// Reads until `text` has come.
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let mut bytes = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&bytes).contains(text) {
+            assert_ne!(stream.read_buf(&mut bytes).await.expect("an open connection"), 0, "the end came first");
+        }
+    };
+    within(text, PATIENCE, read).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Waits until a group has no processes.

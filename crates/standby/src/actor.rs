@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use serde_json::Value;
+
 use crate::{Pricing, Tenancy};
 
 /// An Actor, as it is deployed.
@@ -21,6 +23,8 @@ pub struct Actor {
     pub pricing: Pricing,
     /// The most that a run may cost, as the platform would write it.
     pub max_total_charge_usd: Option<String>,
+    /// What each run finds as its `INPUT`, as JSON (`shouldPassActorInput`). By default a Standby run has none.
+    pub input: Option<Value>,
     /// `actorStandby` of the platform's API.
     pub settings: Settings,
 }

@@ -74,6 +74,11 @@ impl Call {
 
     fn charge(&self, run: &str) -> Result<Answer, Answer> {
         self.authorize(run)?;
+        // Only from inside the run: its caller may look at it, and no more.
+        if self.state.runs().get(run).map(|live| live.run.token.as_str()) != self.token() {
+            let message = "Insufficient permissions: only the run itself charges";
+            return Err(Answer::error(StatusCode::FORBIDDEN, "insufficient-permissions", message));
+        }
         let mut runs = self.state.runs();
         let live = runs.get_mut(run).ok_or_else(not_found)?;
         let accepted = charge::look(live, self.header("idempotency-key"), &self.body)?;

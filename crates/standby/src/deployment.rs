@@ -252,7 +252,7 @@ impl Shared {
             phase: watched,
             doubt: Arc::new(Notify::new()),
         };
-        self.state.host(run, hosted);
+        self.state.host(run, hosted, self.actor.input.as_ref());
         let life = Life { host: Arc::clone(self), run: id.clone(), log, orders: received, phase };
         self.tasks.spawn(life.run(self.stop.clone()));
         Ok(id)

@@ -75,6 +75,7 @@ impl Actor {
             environment: actor.environment_variables.into_iter().collect(),
             pricing: events.map_or(Pricing::Other, |events| Pricing::PerEvent(events.into_iter().map(price).collect())),
             max_total_charge_usd: None,
+            input: None,
             settings,
         })
     }

@@ -122,6 +122,8 @@ impl Hosted {
             options.insert("build".to_owned(), "latest".into());
             options.insert("timeoutSecs".to_owned(), 0.into());
             options.insert("memoryMbytes".to_owned(), self.memory_mbytes.into());
+            // Of disk a run has twice as much (the platform's documentation).
+            options.insert("diskMbytes".to_owned(), (2 * self.memory_mbytes).into());
         }
         let url = match &*self.phase.borrow() {
             Phase::Ready(address) => Some(format!("http://{address}")),

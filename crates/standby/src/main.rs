@@ -47,6 +47,9 @@ struct Arguments {
     /// The most that a run may cost, in USD.
     #[arg(long)]
     cap: Option<String>,
+    /// A JSON file that each run finds as its INPUT.
+    #[arg(long)]
+    input: Option<PathBuf>,
     /// A variable of the Actor's own.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
@@ -150,11 +153,17 @@ impl Arguments {
                 environment: Vec::new(),
                 pricing: Pricing::Other,
                 max_total_charge_usd: None,
+                input: None,
                 settings: Settings::PLATFORM,
             }
         };
         actor.environment.extend(self.environment);
         actor.max_total_charge_usd = self.cap;
+        if let Some(file) = self.input {
+            let unreadable = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
+            let text = std::fs::read(&file).map_err(|error| unreadable(&error))?;
+            actor.input = serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+        }
         if !self.prices.is_empty() {
             actor.pricing = Pricing::PerEvent(self.prices.into_iter().collect());
         }

@@ -220,8 +220,8 @@ impl State {
     }
 
     /// A run that the platform itself starts.
-    pub(crate) fn host(&self, run: Run, hosted: Hosted) {
-        self.storage().begin(&hosted.stores, &hosted.user);
+    pub(crate) fn host(&self, run: Run, hosted: Hosted, input: Option<&Value>) {
+        self.storage().begin(&hosted.stores, &hosted.user, input);
         self.runs().insert(run.id.clone(), Live::hosted(run, hosted));
     }
 

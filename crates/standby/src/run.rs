@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::hosted::Hosted;
 
+/// Since when prices are what they are.
+const PRICED_AT: &str = "2026-01-01T00:00:00.000Z";
+
 /// Who uses a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tenancy {
@@ -119,7 +122,7 @@ impl Live {
             "status": "RUNNING",
             "options": { "maxTotalChargeUsd": cap },
             "chargedEventCounts": self.charged,
-            "pricingInfo": self.run.pricing.object(),
+            "pricingInfo": self.run.pricing.whole(),
         });
         if let (Some(hosted), Some(fields)) = (&self.hosted, object.as_object_mut()) {
             hosted.describe(fields);
@@ -139,7 +142,21 @@ impl Tenancy {
 }
 
 impl Pricing {
-    /// `pricingInfo`.
+    /// `pricingInfo`, with what the platform leaves out of the environment and its clients insist on in an answer.
+    fn whole(&self) -> Value {
+        let mut object = self.object();
+        let fields = json!({ "apifyMarginPercentage": 0.2, "createdAt": PRICED_AT, "startedAt": PRICED_AT });
+        if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+            object.extend(fields);
+        }
+        let events = object.pointer_mut("/pricingPerEvent/actorChargeEvents").and_then(Value::as_object_mut);
+        for event in events.into_iter().flat_map(|events| events.values_mut()).filter_map(Value::as_object_mut) {
+            event.insert("eventDescription".to_owned(), "".into());
+        }
+        object
+    }
+
+    /// `pricingInfo`, as the environment has it.
     pub(crate) fn object(&self) -> Value {
         let Self::PerEvent(prices) = self else { return json!({ "pricingModel": "FREE" }) };
         let event = |(name, price): (&String, &String)| {

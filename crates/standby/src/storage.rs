@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{answer::Answer, call::Call, id, run::Stores};
+use crate::{answer::Answer, call::Call, date, id, run::Stores};
 
 /// What all stores hold together, in bytes.
 const MAX_STORED: usize = 256 << 20;
@@ -32,10 +32,12 @@ pub(crate) struct Storage {
 }
 
 /// A store, and whose it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held<T> {
     owner: String,
     name: Option<String>,
+    created_at: String,
+    modified_at: String,
     content: T,
     bytes: usize,
 }
@@ -47,11 +49,15 @@ struct Record {
 }
 
 impl Storage {
-    /// The default stores of a run.
-    pub(crate) fn begin(&mut self, stores: &Stores, owner: &str) {
-        let owner = owner.to_owned();
-        self.records.insert(stores.records.clone(), Held { owner: owner.clone(), ..Held::default() });
-        self.datasets.insert(stores.dataset.clone(), Held { owner, ..Held::default() });
+    /// The default stores of a run, with its input if it has one.
+    pub(crate) fn begin(&mut self, stores: &Stores, owner: &str, input: Option<&Value>) {
+        self.records.insert(stores.records.clone(), Held::new(owner, None));
+        self.datasets.insert(stores.dataset.clone(), Held::new(owner, None));
+        if let Some(input) = input {
+            let json = HeaderValue::from_static("application/json; charset=utf-8");
+            // Where there is no room for it, the run finds none.
+            let _ = self.put(&stores.records, "INPUT", json, input.to_string().into());
+        }
     }
 
     /// They go.
@@ -66,7 +72,7 @@ impl Storage {
     }
 
     /// Puts a record into a store.
-    pub(crate) fn put(&mut self, store: &str, key: &str, content_type: HeaderValue, body: Bytes) -> Result<(), Answer> {
+    fn put(&mut self, store: &str, key: &str, content_type: HeaderValue, body: Bytes) -> Result<(), Answer> {
         let held = self.records.get_mut(store).ok_or_else(not_found)?;
         let is_key = |b: u8| b.is_ascii_alphanumeric() || b"!-_.'()".contains(&b);
         if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(is_key) {
@@ -79,6 +85,7 @@ impl Storage {
         }
         self.bytes = bytes;
         held.bytes = held.bytes - replaced + body.len();
+        held.modified_at = date::now();
         held.content.insert(key.to_owned(), Record { content_type, body });
         Ok(())
     }
@@ -129,6 +136,7 @@ impl Storage {
         }
         self.bytes += call.body.len();
         held.bytes += call.body.len();
+        held.modified_at = date::now();
         held.content.extend(items);
         Ok(Answer::bare(StatusCode::CREATED, json!({})))
     }
@@ -178,9 +186,25 @@ impl Storage {
     }
 }
 
-impl<T> Held<T> {
+impl<T: Default> Held<T> {
+    fn new(owner: &str, name: Option<String>) -> Self {
+        let (owner, created_at) = (owner.to_owned(), date::now());
+        Self { owner, name, modified_at: created_at.clone(), created_at, content: T::default(), bytes: 0 }
+    }
+
+    /// What the platform's clients insist on.
     fn object(&self, id: &str) -> Value {
-        json!({ "id": id, "name": self.name, "userId": self.owner })
+        json!({
+            "id": id,
+            "name": self.name,
+            "userId": self.owner,
+            "createdAt": self.created_at,
+            "modifiedAt": self.modified_at,
+            "accessedAt": self.modified_at,
+            // The local platform has no console: a link has to be there, and this one leads nowhere.
+            "consoleUrl": "http://localhost/",
+            "stats": {},
+        })
     }
 }
 
@@ -197,7 +221,7 @@ fn open<T: Default>(held: &mut BTreeMap<String, Held<T>>, call: &Call, owner: &s
     let failed =
         |error: std::io::Error| Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", &error.to_string());
     let id = id::fresh().map_err(failed)?;
-    let made = Held { owner: owner.to_owned(), name, ..Held::default() };
+    let made = Held::new(owner, name);
     let object = made.object(&id);
     held.insert(id, made);
     Ok(Answer::created(&object))

@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import time
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = sys.argv[1]
@@ -16,6 +18,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/stream"):
             return self.stream()
+        if self.path.startswith("/charge"):
+            return self.tell(200, json.dumps({"status": self.charge()}).encode())
+        if self.path.startswith("/allocate"):
+            return self.tell(allocated(), b"")
         told = {"run": os.environ["ACTOR_RUN_ID"], "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}}
         if self.path.startswith("/environment"):
             told = dict(os.environ)
@@ -33,6 +39,22 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         self.rfile.readline()
         self.wfile.write(b"0\r\n\r\n")
+
+    def charge(self):
+        """Charges for one event: to nobody by name, to this request's caller, or to that of the last one. The answer's status."""
+        own = self.headers["X-Actor-Request-ID"]
+        charge = {"eventName": "event-delivered", "count": 1}
+        if self.path.endswith("own"):
+            charge["requestId"] = Handler.last_request = own
+        elif self.path.endswith("last"):
+            charge["requestId"] = Handler.last_request
+        url = f"{os.environ['APIFY_API_BASE_URL']}v2/actor-runs/{os.environ['ACTOR_RUN_ID']}/charge"
+        headers = {"Authorization": f"Bearer {os.environ['APIFY_TOKEN']}", "Content-Type": "application/json", "idempotency-key": own}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, json.dumps(charge).encode(), headers)) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
     def stream(self):
         """One event, and then nothing: the connection stays open until the caller closes it."""
@@ -53,6 +75,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def allocated():
+    """Whether there are 400 MB more, as a status."""
+    try:
+        return 200 if bytearray(400 << 20) else 500
+    except MemoryError:
+        return 507
 
 
 def serve():

@@ -1,31 +1,15 @@
 //! What passes between callers and runs, and what does not.
 
 use serde_json::{Value, json};
-use standpipe_standby::{Actor, Link, Orphans, Settings, Tenancy};
+use standpipe_standby::{Actor, Link, Memory, OnCrash, Orphans, Pricing, Settings, Tenancy};
 use standpipe_tests::{
-    PATIENCE, eventually,
     foreign::Language,
     http::{self, Request},
-    language, within,
+    language,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{Standby, error, fast, python};
-
-/// Reads until `text` has come.
-async fn until(stream: &mut TcpStream, text: &str) -> String {
-    let mut bytes = Vec::new();
-    let read = async {
-        while !String::from_utf8_lossy(&bytes).contains(text) {
-            assert_ne!(stream.read_buf(&mut bytes).await.expect("an open connection"), 0, "the end came first");
-        }
-    };
-    within(text, PATIENCE, read).await;
-    String::from_utf8_lossy(&bytes).into_owned()
-}
+use super::{Standby, error, fast, python, until};
 
 #[tokio::test]
 async fn a_caller_is_known_by_its_token_in_a_header_or_in_the_query() {
@@ -107,39 +91,22 @@ async fn bodies_pass_both_ways_as_they_come() {
     standby.end().await;
 }
 
-/// A stream of events by `alice`, of which one has come.
-async fn listen(standby: &Standby) -> TcpStream {
-    let mut stream = TcpStream::connect(standby.deployment.address()).await.expect("a platform that listens");
-    let head = format!("GET /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", standby.token);
-    stream.write_all(head.as_bytes()).await.expect("an open connection");
-    until(&mut stream, "data: 1").await;
-    stream
-}
-
-async fn until_open(standby: &Standby, run: &str, count: usize) {
-    eventually("the number of open requests", PATIENCE, async || match standby.deployment.open(run) {
-        open if open == count => Ok(()),
-        open => Err(open),
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_stream_is_one_open_request_until_its_caller_is_gone_unless_the_proxy_keeps_it() {
     language!(Language::Python);
     let standby = Standby::deploy(python("serve"), fast(20.0)).await;
-    let first = listen(&standby).await;
+    let first = standby.listen("/stream", "data: 1").await;
     let run = standby.deployment.runs().remove(0);
-    until_open(&standby, &run, 1).await;
+    standby.until_open(&run, 1).await;
     drop(first);
-    until_open(&standby, &run, 0).await;
+    standby.until_open(&run, 0).await;
     standby.deployment.set_link(Link { orphans: Orphans::Kept, ..Link::default() });
-    drop(listen(&standby).await);
-    let second = listen(&standby).await;
-    until_open(&standby, &run, 2).await;
+    drop(standby.listen("/stream", "data: 1").await);
+    let second = standby.listen("/stream", "data: 1").await;
+    standby.until_open(&run, 2).await;
     drop(second);
     assert_eq!(standby.get("/").await.status, 200);
-    until_open(&standby, &run, 2).await;
+    standby.until_open(&run, 2).await;
     standby.end().await;
 }
 
@@ -160,6 +127,56 @@ async fn callers_have_runs_of_their_own_or_share_them() {
         assert_eq!(is_shared, tenancy == Tenancy::Multi);
         let owner = if is_shared { "developer" } else { "bob" };
         assert_eq!(other["APIFY_USER_ID"], owner);
+        standby.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_passes_the_limit_of_cost_is_charged_and_the_run_is_aborted_with_a_warning() {
+    language!(Language::Python);
+    let actor = Actor { max_total_charge_usd: Some("0.0007".to_owned()), ..python("serve") };
+    let standby = Standby::deploy(actor, fast(20.0)).await;
+    for charged in 1..=3 {
+        assert_eq!(standby.get("/charge").await.json()["status"], 201);
+        assert_eq!(standby.platform.charged_to_caller("alice"), charged);
+    }
+    let run = standby.runs_ever().remove(0);
+    let object = standby.until(&run, "ABORTED").await;
+    assert_eq!(object["statusMessage"], "The maximum cost of the run was reached");
+    assert!(
+        object["chargingStoppedAt"].is_string() && object["chargedEventCounts"]["event-delivered"] == 3,
+        "{object}"
+    );
+    standby.end().await;
+}
+
+#[tokio::test]
+async fn in_a_shared_run_a_charge_needs_a_request_that_is_open() {
+    language!(Language::Python);
+    let settings = Settings { tenancy: Tenancy::Multi, ..Settings::PLATFORM };
+    let standby = Standby::deploy(Actor { settings, ..python("serve") }, fast(20.0)).await;
+    let bob = standby.platform.caller("bob").expect("randomness");
+    assert_eq!(standby.get("/charge?own").await.json()["status"], 201);
+    assert_eq!(standby.get_as(&bob, "/charge?own").await.json()["status"], 201);
+    assert_eq!(["alice", "bob"].map(|caller| standby.platform.charged_to_caller(caller)), [1, 1]);
+    assert_eq!(standby.get("/charge").await.json()["status"], 400, "nobody would pay");
+    assert_eq!(standby.get("/charge?last").await.json()["status"], 400, "its request has ended");
+    assert_eq!(["alice", "bob"].map(|caller| standby.platform.charged_to_caller(caller)), [1, 1]);
+    standby.end().await;
+    let standby = Standby::deploy(Actor { pricing: Pricing::Other, ..python("serve") }, fast(20.0)).await;
+    assert_eq!(standby.get("/charge").await.json()["status"], 405);
+    standby.end().await;
+}
+
+#[tokio::test]
+async fn memory_is_measured_and_refused_beyond_the_limit_if_that_is_wanted() {
+    language!(Language::Python);
+    for (memory, status) in [(Memory::Told, 200), (Memory::Limited, 507)] {
+        let settings = Settings { memory, memory_mbytes: 128, on_crash: OnCrash::Fail, ..Settings::PLATFORM };
+        let standby = Standby::deploy(Actor { settings, ..python("serve") }, fast(20.0)).await;
+        assert_eq!(standby.get("/allocate").await.status, status, "{memory:?}");
+        let run = standby.deployment.runs().remove(0);
+        standby.until_measured(&run).await;
         standby.end().await;
     }
 }

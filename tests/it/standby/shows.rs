@@ -1,6 +1,6 @@
 //! The server itself as an Actor: how many sockets a run takes, what a replacement costs its clients, and what a proxy hides.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use standpipe_standby::{Actor, Link, Orphans, Pongs, Settings, Tenancy, Timing};
@@ -8,6 +8,7 @@ use standpipe_tests::{
     PATIENCE, Peer, Socket, eventually, http,
     metrics::Metrics,
     server::{publish, standpipe, write_config},
+    socket::Received,
 };
 
 use super::{IDLE, Standby, actor, fast};
@@ -164,20 +165,53 @@ async fn a_client_of_a_run_that_is_replaced_goes_on_at_the_other_and_nothing_is_
 
 #[tokio::test]
 async fn a_client_that_is_gone_is_found_out_although_the_proxy_keeps_its_connection() {
-    let config = CONFIG.replace("[client]", "[client]\nping_interval = \"1s\"\npong_timeout = \"1s\"");
-    let standby = deploy_with(&config, Settings::PLATFORM, fast(10.0)).await;
+    let config = "[client]\nping_interval = \"1s\"\npong_timeout = \"1s\"\n";
+    let standby = deploy_with(config, Settings::PLATFORM, fast(10.0)).await;
     standby.deployment.set_link(Link { orphans: Orphans::Kept, ..Link::default() });
     let client = subscribe(&standby, "").await;
+    let stream = standby.listen("/events?topics=%3E", "subscribed").await;
     let run = standby.deployment.runs().remove(0);
+    let address = standby.address(&run).await;
+    standby.until_open(&run, 2).await;
     client.abort();
-    // Only the pong that does not come tells the run, which then closes, and the request is over.
-    eventually("nobody is there", 3 * PATIENCE, async || match standby.deployment.open(&run) {
-        0 => Ok(()),
-        open => Err(open),
-    })
-    .await;
-    let metrics = metrics(standby.address(&run).await).await;
-    assert_eq!(metrics.count("standpipe_connections_active"), 0);
+    drop(stream);
+    // Only the pong that does not come tells the run, which then closes, and the request is over. Of the stream it is never told.
+    standby.until_open(&run, 1).await;
+    assert_eq!(metrics(address).await.count("standpipe_connections_active"), 1);
+    publish(address, &feed(0..10)).await;
+    assert_eq!((metrics(address).await.count("standpipe_connections_active"), standby.deployment.open(&run)), (1, 1));
+    standby.end().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_socket_is_cut_goes_on_where_it_was_and_one_whose_request_expires_is_told_to_come_again() {
+    let standby = deploy(Settings { tenancy: Tenancy::Multi, ..Settings::PLATFORM }, fast(10.0)).await;
+    let mut client = subscribe(&standby, "").await;
+    let run = standby.deployment.runs().remove(0);
+    let address = standby.address(&run).await;
+    publish(address, &feed(0..3)).await;
+    client.reading(until_charged(&standby, 3)).await;
+    standby.deployment.cut_sockets();
+    while let Received::Message(_) = client.receive().await {}
+    let mut client = subscribe(&standby, "").await;
+    standby.until_open(&run, 1).await;
+    standby.platform.expire_requests();
+    let mut goodbye = Value::Null;
+    for number in 3.. {
+        // Once a charge is refused, the next event is one too many.
+        publish(address, &feed(number..number + 1)).await;
+        let received = client.receive_within(Duration::from_millis(200)).await;
+        match received {
+            Some(Received::Message(message)) if message["op"] == "goodbye" => goodbye = message,
+            Some(Received::Closed { code, .. }) => {
+                assert_eq!((code, &goodbye["verdict"]), (4200, &json!("now")));
+                break;
+            }
+            Some(Received::Lost(why)) => panic!("{why}"),
+            Some(Received::Message(_)) | None => {}
+        }
+    }
+    assert_eq!(standby.platform.charged_to_caller("alice"), 3);
     standby.end().await;
 }
 
