@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use standpipe_connections::{Connection, Ended};
-use standpipe_protocol::{After, ConnectionId, OnGap, SourceNews};
+use standpipe_protocol::{After, ConnectionId, OnGap, Refusal, SourceNews};
 use standpipe_selection::{Grant, Lease, Params, Pattern, Selection};
 use tokio::sync::oneshot;
 
@@ -53,12 +53,12 @@ pub struct Open {
 
 /// A command that changes what a client gets, or may get; or the answer to one that does not.
 pub enum Request {
-    /// What the client published is in the log.
+    /// What became of what the client published. It comes this way so that answers are told in the order of the commands.
     Published {
         /// The command's id.
         id: Option<String>,
-        /// The event's place; none if it had come before.
-        seq: Option<u64>,
+        /// The event's place in the log, none if it had come before; or why it is not there.
+        outcome: Result<Option<u64>, Refusal>,
     },
     /// Adds subscriptions, or replaces those of the same (pattern, params).
     Subscribe {

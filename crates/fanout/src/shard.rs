@@ -204,11 +204,14 @@ impl Shard {
                         }
                     }
                     Request::Refresh { id, grant } => self.refresh(slot, id.as_deref(), grant, now),
-                    Request::Published { id, seq } => {
+                    Request::Published { id, outcome: Ok(seq) } => {
                         if let Some(client) = self.clients.get(slot) {
                             let published = Message::Published { id: id.as_deref(), seq };
                             client.connection.tell(&published, Mark::Control, now);
                         }
+                    }
+                    Request::Published { id, outcome: Err(refusal) } => {
+                        self.refuse(slot, &refusal.answering(id.as_deref()), now);
                     }
                 }
             }

@@ -298,7 +298,7 @@ async fn refresh(
     Ok(ToShard::Command { connection: connection.id(), request: Request::Refresh { id, grant } })
 }
 
-/// Publishes what a client sent, and has it told the place.
+/// Publishes what a client sent, and has it told what became of it.
 async fn follow(
     publishing: Arc<Publishing>,
     connection: Arc<Connection>,
@@ -306,9 +306,8 @@ async fn follow(
     command: Publish,
 ) -> Result<ToShard, Refusal> {
     let id = command.id.clone();
-    let published = publishing.follow(&connection, &grant, command).await;
-    let seq = published.map_err(|refusal| refusal.answering(id.as_deref()))?;
-    Ok(ToShard::Command { connection: connection.id(), request: Request::Published { id, seq } })
+    let outcome = publishing.follow(&connection, &grant, command).await;
+    Ok(ToShard::Command { connection: connection.id(), request: Request::Published { id, outcome } })
 }
 
 fn unavailable(what: &str) -> Refusal {
