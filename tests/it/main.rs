@@ -21,6 +21,7 @@ mod exodus;
 mod faults;
 mod gaps;
 mod group;
+mod guide;
 mod handshake;
 mod kinds;
 mod limits;
