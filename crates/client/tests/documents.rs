@@ -9,10 +9,11 @@ use standpipe_client::message::{self, Incoming};
 use standpipe_protocol::codec;
 
 /// The documents, each with how many examples it has at least.
-const DOCUMENTS: [(&str, usize); 11] = [
+const DOCUMENTS: [(&str, usize); 13] = [
     ("README.md", 0),
     ("clients/js/README.md", 0),
     ("clients/python/README.md", 0),
+    ("docs/choosing.md", 0),
     ("docs/configuration.md", 0),
     ("docs/delivery.md", 0),
     ("docs/filters.md", 1),
@@ -21,6 +22,7 @@ const DOCUMENTS: [(&str, usize); 11] = [
     ("docs/protocol.md", 20),
     ("docs/security.md", 1),
     ("docs/sources.md", 2),
+    ("docs/standby.md", 0),
 ];
 
 /// What a feed says, and not this server: examples of configuration.
