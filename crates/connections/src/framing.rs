@@ -98,21 +98,20 @@ fn pieces<'a>(epoch: Epoch, queued: &'a Queued, place: &'a mut Place) -> Pieces<
 /// The id of the event at `seq`, if that is what waits, and its id can be part of a cursor.
 fn id(queued: &Queued, seq: u64) -> Option<&str> {
     let Body::Record(record) = &queued.body else { return None };
-    let id = record.id.as_deref().filter(|_| record.seq == seq)?;
-    (id.len() + size_of::<Place>() <= MAX_CURSOR_BYTES && is_line(id)).then_some(id)
+    record.id.as_deref().filter(|id| record.seq == seq && may_be_told(id))
 }
 
-/// Whether a text can stand on one line, and in a header (HTML §9.2.6: an `id` with a NUL does not count).
-fn is_line(text: &str) -> bool {
-    !text.contains(['\0', '\r', '\n'])
+/// Whether an event's id can be part of an `id`: of a cursor that is read again, on one line, and in a header (HTML §9.2.6: an
+/// `id` with a NUL does not count).
+fn may_be_told(id: &str) -> bool {
+    id.len() + size_of::<Place>() <= MAX_CURSOR_BYTES && !id.contains(['\0', '\r', '\n'])
 }
 
 /// A heartbeat of an event stream, and the place that it tells.
 pub(crate) fn heartbeat(cursor: Option<&Cursor>) -> Bytes {
     let mut text = String::new();
     if let Some(cursor) = cursor {
-        let id = cursor.id.as_deref().filter(|id| is_line(id));
-        let place = Cursor { id: id.map(Into::into), ..*cursor };
+        let place = Cursor { id: cursor.id.clone().filter(|id| may_be_told(id)), ..*cursor };
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "id: {place}");
     }
