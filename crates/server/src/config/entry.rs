@@ -21,16 +21,18 @@ use super::{
 /// does not keep up shows in its outbox and not in the kernel.
 const SOCKET: Socket = Socket { send_buffer_bytes: None, max_unsent_bytes: Some(64 << 10) };
 
-/// All but what depends on the configuration.
-const DEADLINES: Deadlines = Deadlines {
-    head: Duration::from_secs(10),
-    body: Duration::from_secs(30),
-    stream: Duration::from_secs(3600),
-    answer: Duration::from_secs(10),
-    write: Duration::from_secs(10),
-    unacknowledged: Duration::MAX,
-    drain: Duration::from_secs(2),
-};
+fn deadlines(client: &standpipe_connections::Config) -> Deadlines {
+    Deadlines {
+        head: Duration::from_secs(10),
+        body: Duration::from_secs(30),
+        stream: Duration::from_secs(3600),
+        answer: Duration::from_secs(10),
+        write: Duration::from_secs(10),
+        // As long as a WebSocket may say nothing.
+        unacknowledged: client.ping_interval + client.pong_timeout,
+        drain: Duration::from_secs(2),
+    }
+}
 
 /// The entry's configuration.
 pub(super) fn entry(
@@ -41,8 +43,6 @@ pub(super) fn entry(
     plans: &BTreeMap<Arc<str>, Plan>,
     (limits, auth, admin): (LimitKeys, AuthKeys, AdminKeys),
 ) -> Config {
-    // As long as a WebSocket may say nothing.
-    let unacknowledged = client.ping_interval + client.pong_timeout;
     Config {
         listen: server.listen,
         socket: SOCKET,
@@ -55,7 +55,7 @@ pub(super) fn entry(
             max_inputs: limits.max_publish_inputs.get(),
         },
         guests: guests(&limits, plans),
-        deadlines: Deadlines { unacknowledged, ..DEADLINES },
+        deadlines: deadlines(client),
         proxies: Proxies { networks: limits.trusted_proxies, header: limits.proxy_header },
         operations: admin.token.map_or(Operations::Local, |Hidden(token)| Operations::Token(Secret(token))),
         origins: auth.allowed_origins.0,
