@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, Url, redirect};
 use rustls::ClientConfig;
 use standpipe_protocol::command::Secret;
 
-use crate::{Error, RunInfo, Tier};
+use crate::{Error, RunInfo, Tier, env::is_id};
 
 /// Whose calls these are, and where they go.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Endpoint {
             return Err(given("it is neither http nor https"));
         }
         let run = &self.run;
-        if run.is_empty() || !run.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !is_id(run) {
             return Err(Error::Given { what: "ACTOR_RUN_ID", why: "it is not letters and digits".to_owned() });
         }
         url.set_path(&format!("{}/v2/actor-runs/{run}", url.path().trim_end_matches('/')));

@@ -61,7 +61,7 @@ async fn ask(api: &Api, platform: &Platform) -> anyhow::Result<RunInfo> {
             sleep(wait).await;
             continue;
         }
-        let Some(info) = platform.env.info().filter(|_| may_pass) else { return Err(error.into()) };
+        let Some(info) = platform.info.as_ref().filter(|_| may_pass) else { return Err(error.into()) };
         tracing::warn!(%error, "the platform does not tell of the run; what the environment says of its costs counts");
         return Ok(info.clone());
     }

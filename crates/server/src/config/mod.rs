@@ -22,6 +22,7 @@ mod billing;
 mod entry;
 mod environment;
 mod file;
+mod hosting;
 mod keys;
 pub mod limits;
 mod memory;
@@ -114,6 +115,7 @@ pub fn parse_toml(text: &str, environment: &Environment) -> Result<Settings, Pro
 
 fn settings(mut root: Table, directory: &Path, environment: &Environment) -> Result<Settings, Problems> {
     let mut reader = Reader::new(environment, directory);
+    hosting::apply(&mut root, &mut reader);
     overrides::apply(&mut root, &mut reader);
     let settings = read(&root, &mut reader);
     match settings {

@@ -115,7 +115,7 @@ fn json(value: serde_json::Value) -> ValueKind {
 
 /// The table of a section, made if the file has none. Nothing if the file has something else there, which is reported
 /// where sections are read.
-fn section_table<'a>(root: &'a mut Table, section: &str) -> Option<&'a mut Table> {
+pub(super) fn section_table<'a>(root: &'a mut Table, section: &str) -> Option<&'a mut Table> {
     if let Some((parent, name)) = section.rsplit_once('.') {
         return section_table(section_table(root, parent)?, name);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standpipe_apify::{Env, LATENESS};
+use standpipe_apify::{Env, LATENESS, RunInfo};
 
 use super::{keys::Reader, quantity::show_duration, sections::BillingKeys, values::choice};
 
@@ -11,6 +11,8 @@ use super::{keys::Reader, quantity::show_duration, sections::BillingKeys, values
 pub struct Platform {
     /// What the environment says.
     pub env: Env,
+    /// What it says of the run's costs, if it says enough.
+    pub info: Option<RunInfo>,
     /// Whose money it is.
     pub payer: Payer,
     /// What becomes of a client of which nobody knows who pays.
@@ -56,8 +58,13 @@ impl Platform {
             );
         }
         let environment = reader.environment;
-        match Env::read(|name| environment.variable(name)) {
-            Ok(env) => Some(Self { env, payer, anonymous, key_life, call_timeout }),
+        let read = || -> Result<_, Vec<_>> {
+            let env = Env::read(|name| environment.variable(name))?;
+            let info = env.costs().map_err(|error| vec![error])?;
+            Ok(Self { env, info, payer, anonymous, key_life, call_timeout })
+        };
+        match read() {
+            Ok(platform) => Some(platform),
             Err(problems) => {
                 let right = "the platform sets it for each run; elsewhere write sink = \"file\"";
                 for problem in problems {

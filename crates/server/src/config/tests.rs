@@ -422,3 +422,35 @@ fn a_program_is_found_from_the_directory_of_the_configuration() {
     assert_eq!((&*mine.program, &*mine.arguments), (&*directory.path().join("./mine"), &["--live".to_owned()][..]));
     assert_eq!((&*theirs.program, &*theirs.directory), (Path::new("zcat"), directory.path()));
 }
+
+#[test]
+fn a_run_of_the_platform_listens_where_callers_are_sent_to() {
+    let run = |variables: &[(&'static str, &'static str)]| {
+        let home = [("APIFY_IS_AT_HOME", "1"), ("ACTOR_RUN_ID", "Run1"), ("APIFY_TOKEN", "t")];
+        home.into_iter().chain(variables.iter().copied()).collect::<Environment>()
+    };
+    let text = format!("[server]\nlisten = \"127.0.0.1:1\"\n{SMALLEST}");
+    for (variables, listen) in [
+        (&[][..], "0.0.0.0:4321"),
+        (&[("ACTOR_WEB_SERVER_PORT", "5000"), ("APIFY_META_ORIGIN", "STANDBY")], "0.0.0.0:5000"),
+        (&[("ACTOR_WEB_SERVER_PORT", "5000"), ("STANDPIPE__SERVER__LISTEN", "127.0.0.1:2")], "127.0.0.1:2"),
+    ] {
+        let settings = parse_toml(&text, &run(variables)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(settings.server.listen.to_string(), listen);
+        assert_eq!(settings.entry.origins, standpipe_entry::Origins::Any);
+    }
+    let named = format!("[auth]\nallowed_origins = [\"https://a.example\"]\n{SMALLEST}");
+    let settings = parse_toml(&named, &run(&[])).unwrap();
+    assert!(matches!(settings.entry.origins, standpipe_entry::Origins::Named(_)), "the file's word counts");
+    expect!["`server.listen`: ACTOR_WEB_SERVER_PORT: \"http\" is no port; the platform sets it for each run"]
+        .assert_eq(problems(&text, &run(&[("ACTOR_WEB_SERVER_PORT", "http")])).trim_end());
+}
+
+#[test]
+fn what_a_run_of_the_platform_owes_is_kept_under_its_name() {
+    let text = format!("[billing]\nsink = \"file\"\n{SMALLEST}");
+    let home = [("APIFY_IS_AT_HOME", "1"), ("ACTOR_RUN_ID", "Run1"), ("APIFY_TOKEN", "t")];
+    let settings = parse_toml(&text, &Environment::from_iter(home)).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(settings.billing.unwrap().journal, Path::new("journal-Run1.jsonl"));
+    assert_eq!(valid(&text).billing.unwrap().journal, Path::new("journal.jsonl"));
+}
