@@ -1,5 +1,5 @@
-//! What a configuration finds around it: variables by name, which stand in texts as `${NAME}`, and the kinds of source that
-//! the program has besides the server's.
+//! What a configuration finds around it: variables by name, which stand in texts as `${NAME}`, the kinds of source that the
+//! program has besides the server's, and the input of the run, if it is one that has an input.
 //!
 //! What a variable holds may be a secret: nothing here, and nothing that uses it, prints a value.
 
@@ -12,6 +12,7 @@ use crate::kinds::Kinds;
 pub struct Environment {
     variables: BTreeMap<String, String>,
     kinds: Kinds,
+    input: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Why a text with `${NAME}` in it cannot be completed.
@@ -35,6 +36,17 @@ impl Environment {
     #[must_use]
     pub fn with_kinds(self, kinds: Kinds) -> Self {
         Self { kinds, ..self }
+    }
+
+    /// The same, for a run that was given this input.
+    #[must_use]
+    pub fn with_input(self, input: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self { input, ..self }
+    }
+
+    /// The properties of the run's input.
+    pub(super) fn input(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.input
     }
 
     /// The program's own kinds of source.
@@ -87,7 +99,7 @@ fn is_name(name: &str) -> bool {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables, kinds: Kinds::default() }
+        Self { variables, ..Self::default() }
     }
 }
 

@@ -4,7 +4,7 @@
 //! it. It leaves to the layers what they do with the values: each gets one plain struct.
 //!
 //! ```text
-//! file ──`config` crate──▶ tree ──overrides──▶ tree ──keys, types──▶ raw ──checks between keys──▶ Settings
+//! file ──`config` crate──▶ tree ──the platform's, overrides, input──▶ tree ──keys, types──▶ raw ──checks between keys──▶ Settings
 //!                                               └──────────────┴─────────── Problems, all at once ──────▶
 //! ```
 //!
@@ -23,6 +23,7 @@ mod entry;
 mod environment;
 mod file;
 mod hosting;
+mod input;
 mod keys;
 pub mod limits;
 mod memory;
@@ -103,6 +104,11 @@ pub fn written_sends(path: &Path, environment: &Environment, name: &str) -> Vec<
     source::written_sends(&root, name)
 }
 
+/// Whether the file at `path` lets the input of a run set anything.
+pub fn takes_input(path: &Path) -> bool {
+    file::read(path).is_ok_and(|root| keys::descend(&root, "input.allow").is_some())
+}
+
 /// Reads a TOML text in the place of a file. Relative paths in it are relative to the working directory.
 ///
 /// # Errors
@@ -117,6 +123,9 @@ fn settings(mut root: Table, directory: &Path, environment: &Environment) -> Res
     let mut reader = Reader::new(environment, directory);
     hosting::apply(&mut root, &mut reader);
     overrides::apply(&mut root, &mut reader);
+    if let Some(keys) = section(&root, "input", &mut reader, sections::InputKeys::read) {
+        input::apply(&mut root, &keys, &mut reader);
+    }
     let settings = read(&root, &mut reader);
     match settings {
         Some(settings) if reader.problems.is_empty() => Ok(settings),
@@ -139,8 +148,6 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let keys = auth::keys(keys::descend(root, "auth.key"), reader);
     let billing = section(root, "billing", reader, sections::BillingKeys::read);
     let admin = section(root, "admin", reader, sections::AdminKeys::read);
-    // It holds nothing yet that this version follows.
-    let _ = section(root, "input", reader, sections::InputKeys::read);
     let sources = source::read(root.get("source"), reader);
     let demanded = sources.iter().filter_map(|source| source.demand.as_ref());
     let params = demanded.flat_map(|demand| &demand.params).map(ToString::to_string).collect();

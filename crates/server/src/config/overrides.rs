@@ -1,5 +1,5 @@
 //! `STANDPIPE__SECTION__KEY`, `STANDPIPE__SOURCE__<name>__KEY` and `STANDPIPE__PLAN__<name>__KEY`: variables of the
-//! environment that replace keys.
+//! environment that replace keys. What else replaces keys finds them by the same names.
 //!
 //! Their texts are typed here, by the type of the key: the file's reader sees what the file could have held. Sources
 //! are named, not numbered, because a number would mean another source as soon as one is added before it.
@@ -15,61 +15,81 @@ use super::{
 
 const PREFIX: &str = "STANDPIPE__";
 
+/// A key in the tree: the table that has it, its name, and the keys that may stand there.
+pub(super) struct Spot<'a> {
+    table: &'a mut Table,
+    name: String,
+    keys: Vec<Key>,
+}
+
 /// Puts what the environment says in the place of what the file says.
 pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
     let environment = reader.environment;
     for (variable, text) in environment.starting_with(PREFIX) {
-        let rest = variable.strip_prefix(PREFIX).unwrap_or_default();
-        let Some((section, rest)) = rest.split_once("__") else {
-            reader.problem(variable, "it names no key", "write STANDPIPE__SECTION__KEY");
-            continue;
-        };
-        let section = section.to_ascii_lowercase();
-        let (table, key, keys) = if section == "source" || section == "plan" {
-            let Some((name, key)) = rest.rsplit_once("__") else {
-                let right = format!("write {PREFIX}{}__<name>__KEY", section.to_ascii_uppercase());
-                reader.problem(variable, "it names no key", right);
-                continue;
-            };
-            let is_plan = section == "plan";
-            let Some(table) = (if is_plan { plan_table(root, name) } else { source_table(root, name) }) else {
-                reader.problem(variable, format!("there is no {section} `{name}`"), "an override does not add one");
-                continue;
-            };
-            (table, key, if is_plan { PlanKeys::keys() } else { source::all_keys() })
-        } else {
-            // A table within a section, as in STANDPIPE__AUTH__JWT__SECRET.
-            let inner =
-                rest.split_once("__").map(|(inner, rest)| (format!("{section}.{}", inner.to_ascii_lowercase()), rest));
-            let inner = inner.filter(|(name, _)| SECTIONS.iter().any(|info| info.name == name));
-            let (section, rest) = inner.unwrap_or((section, rest));
-            let Some(info) = SECTIONS.iter().find(|info| info.name == section) else {
-                let names: Vec<_> = within("").chain(["plan", "source"]).collect();
-                reader.problem(variable, format!("there is no section `{section}`"), suggestion(&section, &names));
-                continue;
-            };
-            let Some(table) = section_table(root, &section) else { continue };
-            (table, rest, (info.keys)())
-        };
-        set(table, variable, &key.to_ascii_lowercase(), text, &keys, reader);
+        let path = variable.strip_prefix(PREFIX).unwrap_or_default();
+        let Some(spot) = spot(root, path, variable, reader) else { continue };
+        let Some(key) = spot.key(variable, reader) else { continue };
+        match typed(text, key.shape) {
+            Ok(kind) => spot.put(variable, kind),
+            Err(right) => reader.problem(variable, "its text cannot be read", right),
+        }
     }
 }
 
-fn set(table: &mut Table, variable: &str, name: &str, text: &str, keys: &[Key], reader: &mut Reader<'_>) {
-    let Some(key) = keys.iter().find(|key| key.name == name) else {
-        reader.problem(variable, format!("there is no key `{name}`"), suggestion(name, &names(keys)));
-        return;
+/// What `path` (`SECTION__KEY`, `SOURCE__<name>__KEY`) names. If there is no such thing, that is a problem of `variable`. Nothing
+/// as well if the file has something else where the section should be, which is reported where sections are read.
+pub(super) fn spot<'a>(root: &'a mut Table, path: &str, variable: &str, reader: &mut Reader<'_>) -> Option<Spot<'a>> {
+    let Some((section, rest)) = path.split_once("__") else {
+        reader.problem(variable, "it names no key", "it takes a section and a key of it, SECTION__KEY");
+        return None;
     };
-    match typed(text, key.shape) {
-        Ok(kind) => {
-            table.insert(name.to_owned(), Value::new(Some(&variable.to_owned()), kind));
+    let section = section.to_ascii_lowercase();
+    if section == "source" || section == "plan" {
+        let Some((name, key)) = rest.rsplit_once("__") else {
+            let right = format!("it takes a name and a key, {}__<name>__KEY", section.to_ascii_uppercase());
+            reader.problem(variable, "it names no key", right);
+            return None;
+        };
+        let is_plan = section == "plan";
+        let Some(table) = (if is_plan { plan_table(root, name) } else { source_table(root, name) }) else {
+            reader.problem(variable, format!("there is no {section} `{name}`"), "only the file adds one");
+            return None;
+        };
+        let keys = if is_plan { PlanKeys::keys() } else { source::all_keys() };
+        return Some(Spot { table, name: key.to_ascii_lowercase(), keys });
+    }
+    // A table within a section, as in STANDPIPE__AUTH__JWT__SECRET.
+    let inner = rest.split_once("__").map(|(inner, rest)| (format!("{section}.{}", inner.to_ascii_lowercase()), rest));
+    let inner = inner.filter(|(name, _)| SECTIONS.iter().any(|info| info.name == name));
+    let (section, rest) = inner.unwrap_or((section, rest));
+    let Some(info) = SECTIONS.iter().find(|info| info.name == section) else {
+        let names: Vec<_> = within("").chain(["plan", "source"]).collect();
+        reader.problem(variable, format!("there is no section `{section}`"), suggestion(&section, &names));
+        return None;
+    };
+    let table = section_table(root, &section)?;
+    Some(Spot { table, name: rest.to_ascii_lowercase(), keys: (info.keys)() })
+}
+
+impl Spot<'_> {
+    /// The key, or a problem of `variable`: there is no such key.
+    pub(super) fn key(&self, variable: &str, reader: &mut Reader<'_>) -> Option<&Key> {
+        let key = self.keys.iter().find(|key| key.name == self.name);
+        if key.is_none() {
+            let right = suggestion(&self.name, &names(&self.keys));
+            reader.problem(variable, format!("there is no key `{}`", self.name), right);
         }
-        Err(right) => reader.problem(variable, "its text cannot be read", right),
+        key
+    }
+
+    /// Puts a value there, which is known to come from `origin`.
+    pub(super) fn put(self, origin: &str, kind: ValueKind) {
+        self.table.insert(self.name, Value::new(Some(&origin.to_owned()), kind));
     }
 }
 
 /// The text as a value of that shape.
-fn typed(text: &str, shape: Shape) -> Result<ValueKind, &'static str> {
+pub(super) fn typed(text: &str, shape: Shape) -> Result<ValueKind, &'static str> {
     match shape {
         Shape::Text => Ok(text.into()),
         Shape::Flag => text.trim().parse::<bool>().map(Into::into).map_err(|_| "write true or false"),
@@ -100,7 +120,8 @@ fn number(text: &str) -> ValueKind {
     }
 }
 
-fn json(value: serde_json::Value) -> ValueKind {
+/// A value that was written as JSON.
+pub(super) fn json(value: serde_json::Value) -> ValueKind {
     match value {
         serde_json::Value::Null => ValueKind::Nil,
         serde_json::Value::Bool(flag) => flag.into(),

@@ -226,8 +226,8 @@ section! {
 }
 
 section! {
-    InputKeys {} later {
-        allow: Vec<String> = Vec::<String>::new(), "Paths of this configuration that the input of an Actor may set.";
+    InputKeys {
+        allow: Vec<String> = Vec::<String>::new(), "What the input of a run may set: paths such as `log.max_age` or `source.pairs.every`, whose properties are called `log__max_age` and `source__pairs__every`. Keys of `log`, `snapshot`, `client` and `limits`, and of sources those that say neither where to connect nor what to run.";
     }
 }
 

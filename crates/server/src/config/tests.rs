@@ -280,14 +280,14 @@ fn an_override_that_means_nothing_is_a_problem() {
         ("STANDPIPE__PLAN__FREE__EVENT_RATE", "1/s"),
     ]);
     expect![[r#"
-        `STANDPIPE__CLIENT`: it names no key; write STANDPIPE__SECTION__KEY
+        `STANDPIPE__CLIENT`: it names no key; it takes a section and a key of it, SECTION__KEY
         `STANDPIPE__CLIENTS__PING_INTERVAL`: there is no section `clients`; did you mean `client`?
         `STANDPIPE__CLIENT__PING_INTERVALL`: there is no key `ping_intervall`; did you mean `ping_interval`?
-        `STANDPIPE__PLAN__FREE`: it names no key; write STANDPIPE__PLAN__<name>__KEY
-        `STANDPIPE__PLAN__FREE__EVENT_RATE`: there is no plan `FREE`; an override does not add one
-        `STANDPIPE__SOURCE__IN`: it names no key; write STANDPIPE__SOURCE__<name>__KEY
+        `STANDPIPE__PLAN__FREE`: it names no key; it takes a name and a key, PLAN__<name>__KEY
+        `STANDPIPE__PLAN__FREE__EVENT_RATE`: there is no plan `FREE`; only the file adds one
+        `STANDPIPE__SOURCE__IN`: it names no key; it takes a name and a key, SOURCE__<name>__KEY
         `STANDPIPE__SOURCE__IN__URI`: there is no key `uri`; did you mean `url`?
-        `STANDPIPE__SOURCE__OUT__MAP`: there is no source `OUT`; an override does not add one
+        `STANDPIPE__SOURCE__OUT__MAP`: there is no source `OUT`; only the file adds one
         `STANDPIPE__LOG__MAX_EVENTS`: found "00123"; it is a whole number from 1
         `STANDPIPE__CLIENT__PING_INTERVAL`: found "25": it has no unit; write a duration such as "25s"; units are ms, s, m, h, d
         `STANDPIPE__SOURCE__IN__PARAMS`: found "a,b"; it is a list, each a text"#]].assert_eq(&problems(SMALLEST, &environment));
@@ -453,4 +453,77 @@ fn what_a_run_of_the_platform_owes_is_kept_under_its_name() {
     let settings = parse_toml(&text, &Environment::from_iter(home)).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(settings.billing.unwrap().journal, Path::new("journal-Run1.jsonl"));
     assert_eq!(valid(&text).billing.unwrap().journal, Path::new("journal.jsonl"));
+}
+
+/// What is made of a file that allows `allow` when its run has this input.
+fn with_input(allow: &str, input: serde_json::Value) -> Result<Settings, String> {
+    let serde_json::Value::Object(input) = input else { panic!("{input} is no object") };
+    let text = format!(
+        "[input]\nallow = {allow}\n[[source]]\nname = \"feed\"\nkind = \"websocket\"\nurl = \"ws://feed.example\"\nsend = [\"a\"]\n"
+    );
+    parse_toml(&text, &nothing().with_input(input)).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn the_input_of_a_run_sets_what_the_file_allows() {
+    let allow = r#"["log.max_age", "source.feed.send", "limits.max_subscriptions"]"#;
+    let input = serde_json::json!({
+        "log__max_age": "1h", "source__feed__send": ["b", "c"], "limits__max_subscriptions": "7",
+    });
+    let settings = with_input(allow, input).unwrap();
+    assert_eq!(settings.log.max_age, std::time::Duration::from_secs(3600));
+    assert_eq!(settings.limits.bounds.max_subscriptions, 7);
+    let Kind::WebSocket(websocket) = &settings.sources[0].kind else { panic!() };
+    assert_eq!(websocket.send.iter().map(|text| text.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+    let left = with_input(allow, serde_json::json!({ "log__max_age": null })).unwrap();
+    assert_eq!(left.log.max_age, std::time::Duration::from_secs(900), "a field that was left empty says nothing");
+}
+
+#[test]
+fn the_input_of_a_run_sets_nothing_else() {
+    let told = with_input(
+        r#"["log.max_age", "source.feed.send"]"#,
+        serde_json::json!({
+            "log__max_age": "soon", "server__listen": "0.0.0.0:1", "source__feed__send": ["${APIFY_TOKEN}"],
+        }),
+    );
+    expect![[r#"
+        `INPUT.server__listen`: the input may not set this; it may set log__max_age, source__feed__send
+        `INPUT.source__feed__send`: it has `${` in it; an input cannot ask for variables of the environment
+        `INPUT.log__max_age`: found "soon": it is not a whole number and a unit; write a duration such as "25s"
+    "#]]
+    .assert_eq(&format!("{}\n", told.unwrap_err().trim_end()));
+}
+
+#[test]
+fn nobody_can_allow_an_input_to_say_where_to_connect_what_to_run_or_who_pays() {
+    for closed in [
+        "source.feed.url",
+        "source.feed.headers",
+        "source.feed.kind",
+        "source.feed.ca_file",
+        "source.feed.allow",
+        "source.feed.private_addresses",
+        "server.listen",
+        "auth.mode",
+        "auth.jwt.secret",
+        "billing.payer",
+        "admin.token",
+        "input.allow",
+        "limits.trusted_proxies",
+        "limits.proxy_header",
+        "plan.free.max_connections",
+        "log",
+    ] {
+        let told = with_input(&format!("[{closed:?}]"), serde_json::json!({})).unwrap_err();
+        assert!(told.starts_with("`input.allow[0]`: found "), "{closed}: {told}");
+    }
+    expect![[r"
+        `input.allow[0]`: there is no key `max_ag`; did you mean `max_age`?
+        `input.allow[1]`: there is no source `fed`; only the file adds one
+    "]]
+    .assert_eq(&format!(
+        "{}\n",
+        with_input(r#"["log.max_ag", "source.fed.send"]"#, serde_json::json!({})).unwrap_err().trim_end()
+    ));
 }
