@@ -42,6 +42,7 @@ impl Call {
             (&Method::PUT, ["actor-runs", run]) => self.update(run),
             (&Method::POST, ["actor-runs", run, "charge"]) => self.charge(run),
             (&Method::POST, ["actor-runs", run, "abort"]) => self.abort(run),
+            (&Method::GET, ["actors" | "acts", actor]) => self.actor(actor),
             (&Method::GET, ["users", "me"]) => {
                 self.owner().map(|user| Answer::data(&json!({ "id": user, "username": user })))
             }
@@ -56,6 +57,13 @@ impl Call {
     fn show(&self, run: &str) -> Result<Answer, Answer> {
         self.authorize(run)?;
         self.state.runs().get(run).map(|live| Answer::data(&live.object())).ok_or_else(not_found)
+    }
+
+    fn actor(&self, id: &str) -> Result<Answer, Answer> {
+        self.owner()?;
+        let runs = self.state.runs();
+        let known = runs.values().find_map(|live| live.hosted.as_ref().filter(|hosted| hosted.actor == id));
+        known.map(|hosted| Answer::data(&hosted.actor_object())).ok_or_else(not_found)
     }
 
     fn update(&self, run: &str) -> Result<Answer, Answer> {

@@ -21,7 +21,7 @@ use crate::{
     Actor, Link, Platform, Request, Run, Tenancy, Timing, date,
     environment::{self, Identity},
     fleet::{Fleet, Tenant},
-    hosted::{Ending, Hosted, MAX_EVENTS, MAX_ORDERS, News, Order, Phase},
+    hosted::{Ending, Hosted, MAX_EVENTS, MAX_ORDERS, News, Order, Phase, Purpose},
     id,
     life::Life,
     log::{Log, Watch},
@@ -128,6 +128,15 @@ impl Deployment {
         self.0.begin(self.0.tenant(caller))
     }
 
+    /// Starts a run as any Actor is started, with this input: it is sent no requests, and ends when its process does.
+    ///
+    /// # Errors
+    /// If the system gives no randomness. What else goes wrong is the run's.
+    pub fn start(&self, caller: &str, input: Option<&Value>) -> io::Result<String> {
+        // The fleet does not know of it: nobody is sent there.
+        self.0.host(Purpose::Once, caller, input, |_| {})
+    }
+
     /// Ends a run at once.
     pub fn abort(&self, run: &str) -> bool {
         self.0.order(run, Order::Abort)
@@ -215,6 +224,18 @@ impl Shared {
     }
 
     fn begin_in(self: &Arc<Self>, fleet: &mut Fleet, tenant: Tenant) -> io::Result<String> {
+        let user = tenant.clone().unwrap_or_else(|| DEVELOPER.to_owned());
+        self.host(Purpose::Serve, &user, self.actor.input.as_ref(), |run| fleet.add(run, tenant))
+    }
+
+    /// Starts a run, once `known` knows of it.
+    fn host(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        user: &str,
+        input: Option<&Value>,
+        known: impl FnOnce(&str),
+    ) -> io::Result<String> {
         let run = Run {
             id: id::fresh()?,
             token: id::token()?,
@@ -228,15 +249,15 @@ impl Shared {
         let (orders, received) = mpsc::channel(MAX_ORDERS);
         let (phase, watched) = watch::channel(Phase::Starting);
         let log = Log::new(&id, self.watch.clone());
-        let user = tenant.clone().unwrap_or_else(|| DEVELOPER.to_owned());
-        fleet.add(&id, tenant);
+        known(&id);
         let hosted = Hosted {
+            purpose,
             actor: self.id.clone(),
             name: self.actor.name.clone(),
             build: self.build.clone(),
-            user,
+            user: user.to_owned(),
             stores,
-            memory_mbytes: self.actor.settings.memory_mbytes,
+            settings: self.actor.settings,
             started_at: date::now(),
             finished_at: None,
             status: "RUNNING",
@@ -252,8 +273,8 @@ impl Shared {
             phase: watched,
             doubt: Arc::new(Notify::new()),
         };
-        self.state.host(run, hosted, self.actor.input.as_ref());
-        let life = Life { host: Arc::clone(self), run: id.clone(), log, orders: received, phase };
+        self.state.host(run, hosted, input);
+        let life = Life { host: Arc::clone(self), purpose, run: id.clone(), log, orders: received, phase };
         self.tasks.spawn(life.run(self.stop.clone()));
         Ok(id)
     }
@@ -272,6 +293,7 @@ impl Shared {
             user: &hosted.user,
             token: &live.run.token,
             stores: &hosted.stores,
+            origin: hosted.purpose.origin(),
             started_at: &hosted.started_at,
             web_server,
             standby: self.address,

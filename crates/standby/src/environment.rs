@@ -23,6 +23,8 @@ pub(crate) struct Identity<'a> {
     pub(crate) user: &'a str,
     pub(crate) token: &'a str,
     pub(crate) stores: &'a Stores,
+    /// What it was started for: `APIFY_META_ORIGIN`.
+    pub(crate) origin: &'static str,
     pub(crate) started_at: &'a str,
     /// Where it is to listen.
     pub(crate) web_server: SocketAddr,
@@ -46,14 +48,26 @@ pub(crate) fn variables(actor: &Actor, identity: &Identity<'_>) -> Vec<(String, 
 
 /// The platform's own, each with all of its names.
 fn named(actor: &Actor, identity: &Identity<'_>) -> Vec<(&'static [&'static str], String)> {
-    let Identity { run, actor: actor_id, build, user, token, stores, started_at, web_server, standby, api, pricing } =
-        identity;
+    let Identity {
+        run,
+        actor: actor_id,
+        build,
+        user,
+        token,
+        stores,
+        origin,
+        started_at,
+        web_server,
+        standby,
+        api,
+        pricing,
+    } = identity;
     let is_priced = pricing["pricingModel"] == "PAY_PER_EVENT";
     let if_priced = |value: Value| if is_priced { value.to_string() } else { String::new() };
     let events = format!("ws://{api}/events/{run}");
     vec![
         (&["APIFY_IS_AT_HOME"], "1".to_owned()),
-        (&["APIFY_META_ORIGIN"], "STANDBY".to_owned()),
+        (&["APIFY_META_ORIGIN"], (*origin).to_owned()),
         (&["ACTOR_ID", "APIFY_ACTOR_ID", "APIFY_ACT_ID"], (*actor_id).to_owned()),
         (&["ACTOR_RUN_ID", "APIFY_ACTOR_RUN_ID", "APIFY_ACT_RUN_ID"], (*run).to_owned()),
         (&["ACTOR_BUILD_ID", "APIFY_ACTOR_BUILD_ID"], (*build).to_owned()),

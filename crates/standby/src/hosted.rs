@@ -5,13 +5,22 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
-use crate::{date, log::Log, run::Stores};
+use crate::{Settings, Tenancy, date, log::Log, run::Stores};
 
 /// How many orders may wait: a run needs one, and one that is more urgent.
 pub(crate) const MAX_ORDERS: usize = 8;
 
 /// How many events may wait for a run's socket. Who is slower misses some.
 pub(crate) const MAX_EVENTS: usize = 64;
+
+/// What a run is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Callers' requests.
+    Serve,
+    /// To do something, and to end.
+    Once,
+}
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +80,8 @@ pub(crate) enum News {
 
 /// See the file's description.
 pub(crate) struct Hosted {
+    /// What it was started for.
+    pub(crate) purpose: Purpose,
     /// The Actor's id and name.
     pub(crate) actor: String,
     pub(crate) name: String,
@@ -78,7 +89,7 @@ pub(crate) struct Hosted {
     /// Whose the run is.
     pub(crate) user: String,
     pub(crate) stores: Stores,
-    pub(crate) memory_mbytes: u32,
+    pub(crate) settings: Settings,
     pub(crate) started_at: String,
     pub(crate) finished_at: Option<String>,
     pub(crate) status: &'static str,
@@ -121,9 +132,9 @@ impl Hosted {
         if let Some(Value::Object(options)) = fields.get_mut("options") {
             options.insert("build".to_owned(), "latest".into());
             options.insert("timeoutSecs".to_owned(), 0.into());
-            options.insert("memoryMbytes".to_owned(), self.memory_mbytes.into());
+            options.insert("memoryMbytes".to_owned(), self.settings.memory_mbytes.into());
             // Of disk a run has twice as much (the platform's documentation).
-            options.insert("diskMbytes".to_owned(), (2 * self.memory_mbytes).into());
+            options.insert("diskMbytes".to_owned(), (2 * self.settings.memory_mbytes).into());
         }
         let url = match &*self.phase.borrow() {
             Phase::Ready(address) => Some(format!("http://{address}")),
@@ -140,7 +151,7 @@ impl Hosted {
             "chargingStoppedAt": self.charging_stopped_at,
             "startedAt": self.started_at,
             "finishedAt": self.finished_at,
-            "meta": { "origin": "STANDBY" },
+            "meta": { "origin": self.purpose.origin() },
             "stats": { "restartCount": self.restarts, "memCurrentBytes": self.memory },
             "defaultKeyValueStoreId": self.stores.records,
             "defaultDatasetId": self.stores.dataset,
@@ -151,11 +162,43 @@ impl Hosted {
             fields.extend(more);
         }
     }
+
+    /// Its Actor, as the platform's API shows it.
+    pub(crate) fn actor_object(&self) -> Value {
+        let Settings { desired_requests, max_requests, idle_timeout, memory_mbytes, tenancy, .. } = self.settings;
+        let tenancy = match tenancy {
+            Tenancy::Single => "SINGLE_TENANT",
+            Tenancy::Multi => "MULTI_TENANT",
+        };
+        json!({
+            "id": self.actor,
+            "name": self.name.rsplit('/').next(),
+            "actorStandby": {
+                "isEnabled": true,
+                "desiredRequestsPerActorRun": desired_requests,
+                "maxRequestsPerActorRun": max_requests,
+                "idleTimeoutSecs": idle_timeout.as_secs(),
+                "build": "latest",
+                "memoryMbytes": memory_mbytes,
+                "tenancy": tenancy,
+            },
+        })
+    }
 }
 
 impl fmt::Debug for Hosted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hosted").field("name", &self.name).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Purpose {
+    /// The platform's word (`APIFY_META_ORIGIN`).
+    pub(crate) fn origin(self) -> &'static str {
+        match self {
+            Self::Serve => "STANDBY",
+            Self::Once => "API",
+        }
     }
 }
 

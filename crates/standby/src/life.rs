@@ -25,7 +25,7 @@ use crate::{
     container::{self, Container},
     date,
     deployment::Shared,
-    hosted::{Ending, How, News, Order, Phase},
+    hosted::{Ending, How, News, Order, Phase, Purpose},
     log::Log,
     probe,
     usage::Usage,
@@ -34,6 +34,7 @@ use crate::{
 /// One run, until it has ended.
 pub(crate) struct Life {
     pub(crate) host: Arc<Shared>,
+    pub(crate) purpose: Purpose,
     pub(crate) run: String,
     pub(crate) log: Log,
     pub(crate) orders: mpsc::Receiver<Order>,
@@ -88,7 +89,8 @@ impl Life {
             let end = |how, message: &str| Ending { how, message: message.to_owned() };
             let ending = match happened {
                 Happened::Exited(status, false)
-                    if self.host.actor.settings.on_crash == OnCrash::Restart
+                    if self.purpose == Purpose::Serve
+                        && self.host.actor.settings.on_crash == OnCrash::Restart
                         && crashes.may_restart(Instant::now(), self.host.timing.restart_window) =>
                 {
                     self.log.say(&format!("the process has ended ({status}) and is started again"));
@@ -126,8 +128,15 @@ impl Life {
         address: SocketAddr,
         stop: &CancellationToken,
     ) -> Happened {
-        let Self { host, run, log, orders, phase } = self;
+        let Self { host, purpose, run, log, orders, phase } = self;
         let group = container.group();
+        let attended = async {
+            match purpose {
+                Purpose::Serve => attend(host, run, log, phase, address).await,
+                // Nobody asks whether it is ready: it serves nobody.
+                Purpose::Once => std::future::pending().await,
+            }
+        };
         // Whoever stops all of it goes first, then who wants this end; of a process that has ended nothing more is asked.
         tokio::select! {
             biased;
@@ -137,7 +146,7 @@ impl Life {
                 Ok(status) => Happened::Exited(status.to_string(), status.success()),
                 Err(error) => Happened::Exited(error.to_string(), false),
             },
-            happened = attend(host, run, log, phase, address) => happened,
+            happened = attended => happened,
             never = measure(host, run, group) => match never {},
         }
     }
