@@ -63,6 +63,25 @@ async fn a_mapping_is_tried_on_a_recording_without_a_network() {
 }
 
 #[tokio::test]
+async fn sources_are_tried_live_and_nobody_is_served() {
+    let frames = (0..3).map(|n| json!({"n": n}).to_string());
+    let upstream = FakeUpstream::start(Capture::of(frames), Speed::Max).await;
+    upstream.release();
+    let sources = SOURCES.replace("ws://127.0.0.1:9", &upstream.url());
+    let (_folder, config) = write_config(&sources);
+    let live =
+        async |more: &[&str]| run(standpipe().args(["check", "--live", "1", "--config"]).arg(&config).args(more)).await;
+    let (code, out, err) = live(&["--source", "numbers", "--json"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    let told = parse(&out);
+    assert_eq!((&told["state"], &told["frames"], &told["events"]), (&"live".into(), &3.into(), &3.into()), "{told}");
+    drop(upstream);
+    let (code, out, err) = live(&["--source", "others"]).await;
+    assert_eq!(code, 1, "a feed that cannot be reached is a fault: {out}{err}");
+    assert!(out.starts_with("source `others` ") && out.contains("the latest: "), "{out}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_tried_is_told() {
     let (folder, config) = write_config(SOURCES);
     let (code, _, err) = against(&config, &folder.path().join("none.jsonl"), &[]).await;

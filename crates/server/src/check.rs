@@ -1,20 +1,29 @@
 //! `standpipe check`: whether a configuration is valid, and in short what it would run; or, with `--against`, what its
-//! sources make of a recording ([`against`]).
+//! sources make of a recording ([`against`]); or, with `--live`, what they bring ([`live`]).
 
 mod against;
+pub(crate) mod live;
 mod outcome;
+mod topics;
 
 use std::{
     fmt::Write as _,
+    num::NonZeroU64,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use standpipe_upstream::Kind;
+use anyhow::anyhow;
+use standpipe_protocol::refusal::did_you_mean;
+use standpipe_upstream::{Kind, SourceConfig};
 
+use self::outcome::Outcome;
 use crate::config::{self, Environment, Problems, Settings, Sink, Size, show_duration};
+use crate::terminal;
 
 /// The arguments of `standpipe check`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group = clap::ArgGroup::new("trial").args(["against", "live"]))]
 pub struct Check {
     /// TOML, YAML or JSON, as the extension says
     #[arg(long, value_name = "FILE")]
@@ -22,11 +31,14 @@ pub struct Check {
     /// Run the mappings over this recording, without any network: events by topic, frames that gave none, faults, times
     #[arg(long, value_name = "RECORDING")]
     pub against: Option<PathBuf>,
+    /// Connect to the sources for so many seconds: events by topic, faults
+    #[arg(long, value_name = "N", conflicts_with = "against")]
+    pub live: Option<NonZeroU64>,
     /// Only the source of this name
-    #[arg(long, value_name = "NAME", requires = "against")]
+    #[arg(long, value_name = "NAME", requires = "trial")]
     pub source: Option<String>,
     /// One line of JSON for each source
-    #[arg(long, requires = "against")]
+    #[arg(long, requires = "trial")]
     pub json: bool,
 }
 
@@ -43,16 +55,46 @@ pub struct Checked {
 ///
 /// # Errors
 /// The recording cannot be read, or there is no source of that name. Within: all problems of the configuration.
-pub fn run(args: &Check, environment: &Environment) -> anyhow::Result<Result<Checked, Problems>> {
+pub async fn run(args: &Check, environment: &Environment) -> anyhow::Result<Result<Checked, Problems>> {
     let settings = match config::load(&args.config, environment) {
         Ok(settings) => settings,
         Err(problems) => return Ok(Err(problems)),
     };
-    let checked = match &args.against {
-        Some(recording) => against::against(&settings.sources, recording, args.source.as_deref(), args.json)?,
-        None => Checked { text: summary(&args.config, &settings), is_right: true },
+    if args.against.is_none() && args.live.is_none() {
+        return Ok(Ok(Checked { text: summary(&args.config, &settings), is_right: true }));
+    }
+    let tried = chosen(settings.sources, args.source.as_deref())?;
+    let (outcomes, of_what) = match (&args.against, args.live) {
+        (Some(recording), _) => (against::against(&tried, recording)?, format!("on {}", recording.display())),
+        (None, seconds) => (live::listen(tried, over(seconds)).await?, String::new()),
     };
-    Ok(Ok(checked))
+    let text = |outcome: &Outcome| {
+        if args.json { outcome.json() } else { outcome.text(&of_what, terminal::columns()) }
+    };
+    Ok(Ok(Checked {
+        text: outcomes.iter().map(text).collect(),
+        // Of each source, because another one's mapping proves nothing of it.
+        is_right: outcomes.iter().all(Outcome::is_right),
+    }))
+}
+
+/// The sources that are tried: all, or the one that is named.
+fn chosen(sources: Vec<SourceConfig>, named: Option<&str>) -> anyhow::Result<Vec<SourceConfig>> {
+    let Some(name) = named else { return Ok(sources) };
+    let near = did_you_mean(name, sources.iter().map(|source| &*source.name));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let found = sources.into_iter().find(|source| *source.name == *name);
+    Ok(vec![found.ok_or_else(|| anyhow!("the configuration has no source `{name}`{hint}"))?])
+}
+
+/// The end of a trial: its time is over, or somebody has seen enough.
+async fn over(seconds: Option<NonZeroU64>) {
+    let time = seconds.map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.get()));
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        // Where Ctrl-C cannot be heard, it ends the process.
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// The problems as they are printed: a line that counts them, and one for each.

@@ -1,8 +1,9 @@
-//! What a source made of a recording, as people and as programs read it.
+//! What a source made of a recording, or of its feed for a while, as people and as programs read it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
+use standpipe_protocol::SourceState;
 use standpipe_upstream::ErrorKind;
 
 use crate::terminal::text::{clip, harmless, pad, width};
@@ -11,9 +12,11 @@ use crate::terminal::text::{clip, harmless, pad, width};
 const TOPICS: usize = 20;
 const TOPICS_IN_JSON: usize = 1000;
 
-/// What a source made of a recording.
-pub(super) struct Outcome {
+/// What a source made of it.
+pub(crate) struct Outcome {
     pub(super) source: Arc<str>,
+    /// How the feed is, if it was a feed.
+    pub(super) feed: Option<Feed>,
     pub(super) frames: u64,
     /// Of the frames.
     pub(super) bytes: u64,
@@ -25,7 +28,7 @@ pub(super) struct Outcome {
     pub(super) silent: u64,
     /// Faults, by kind.
     pub(super) errors: BTreeMap<ErrorKind, u64>,
-    pub(super) times: Times,
+    pub(super) times: Option<Times>,
     /// What of its mapping only jaq evaluates, which takes longer.
     pub(super) left_to_jaq: Option<String>,
     /// Events by topic, most first.
@@ -34,6 +37,16 @@ pub(super) struct Outcome {
     pub(super) others: u64,
     /// The first frames with a fault.
     pub(super) failed: Vec<Failed>,
+}
+
+/// How a feed was at the end of the time that it was listened to.
+#[derive(Debug, Serialize)]
+pub(super) struct Feed {
+    pub(super) kind: &'static str,
+    pub(super) state: SourceState,
+    /// Why nothing was to be expected of it.
+    pub(super) untried: Option<&'static str>,
+    pub(super) last_fault: Option<String>,
 }
 
 /// What one frame takes to decode and to map, in µs.
@@ -60,13 +73,16 @@ pub(super) struct Failed {
 #[derive(Serialize)]
 struct Row<'a> {
     source: &'a str,
+    #[serde(flatten)]
+    feed: Option<&'a Feed>,
     frames: u64,
     bytes: u64,
     events: u64,
     duplicates: u64,
     silent: u64,
     errors: &'a BTreeMap<ErrorKind, u64>,
-    micros_per_frame: &'a Times,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    micros_per_frame: Option<&'a Times>,
     left_to_jaq: Option<&'a str>,
     topics: Vec<Topic<'a>>,
     other_topics: u64,
@@ -90,9 +106,49 @@ impl Times {
 }
 
 impl Outcome {
-    /// Whether there are events and no faults.
-    pub(super) fn is_right(&self) -> bool {
-        self.events > 0 && self.errors.is_empty()
+    /// Whether there are no faults, and of a recording events: a feed may have nothing to say for a while.
+    pub(crate) fn is_right(&self) -> bool {
+        self.errors.is_empty() && (self.events > 0 || self.feed.is_some())
+    }
+
+    /// Whether it was tried at all.
+    pub(crate) fn is_tried(&self) -> bool {
+        self.feed.as_ref().is_none_or(|feed| feed.untried.is_none())
+    }
+
+    /// The source's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.source
+    }
+
+    /// New events.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// All faults.
+    pub(crate) fn faults(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// For a table: one row of the source, and one of each topic.
+    pub(crate) fn rows(&self) -> Vec<serde_json::Value> {
+        let (shown, others) = self.shown(TOPICS_IN_JSON);
+        let feed = self.feed.as_ref();
+        let source = serde_json::json!({
+            "kind": "source",
+            "source": &*self.source,
+            "state": feed.map(|feed| feed.state),
+            "frames": self.frames,
+            "events": self.events,
+            "errors": self.faults(),
+            "message": feed.and_then(|feed| feed.last_fault.as_deref().or(feed.untried)),
+            "right": self.is_right(),
+        });
+        let row = |topic: &str, events| serde_json::json!({ "kind": "topic", "source": &*self.source, "topic": topic, "events": events });
+        let topics = shown.iter().map(|(topic, events)| row(topic, *events));
+        let others = (others > 0).then(|| row("(other topics)", others));
+        std::iter::once(source).chain(topics).chain(others).collect()
     }
 
     /// The first topics, and the events of all others.
@@ -102,17 +158,18 @@ impl Outcome {
     }
 
     /// One line of JSON.
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let (shown, other_topics) = self.shown(TOPICS_IN_JSON);
         let row = Row {
             source: &self.source,
+            feed: self.feed.as_ref(),
             frames: self.frames,
             bytes: self.bytes,
             events: self.events,
             duplicates: self.duplicates,
             silent: self.silent,
             errors: &self.errors,
-            micros_per_frame: &self.times,
+            micros_per_frame: self.times.as_ref(),
             left_to_jaq: self.left_to_jaq.as_deref(),
             topics: shown.iter().map(|(topic, events)| Topic { topic, events: *events }).collect(),
             other_topics,
@@ -122,15 +179,20 @@ impl Outcome {
         serde_json::to_string(&row).unwrap_or_default() + "\n"
     }
 
-    /// A table, no wider than `columns`.
-    pub(super) fn text(&self, recording: &Path, columns: Option<usize>) -> String {
+    /// A table, no wider than `columns`. What it was made `of_what` is told of a recording; of a feed, its state.
+    pub(crate) fn text(&self, of_what: &str, columns: Option<usize>) -> String {
         let columns = columns.unwrap_or(usize::MAX);
         let mut out = String::new();
         let mut line = |text: &str| {
             out += &clip(&harmless(text), columns);
             out.push('\n');
         };
-        line(&format!("source `{}` on {}", self.source, recording.display()));
+        let state = self.feed.as_ref().map(|feed| feed.state.as_str());
+        line(&format!("source `{}` {}", self.source, state.unwrap_or(of_what)));
+        if let Some(why) = self.feed.as_ref().and_then(|feed| feed.untried) {
+            line(&format!("  {why}"));
+            return out;
+        }
         let row = |name: &str, count: u64| format!("  {name:<11}{count:>9}");
         line(&format!("{}  of {} bytes", row("frames", self.frames), self.bytes));
         line(&row("events", self.events));
@@ -139,7 +201,12 @@ impl Outcome {
         let errors: Vec<_> = self.errors.iter().map(|(kind, count)| format!("{} {count}", kind.as_str())).collect();
         let errors = errors.join(", ");
         line(format!("{}  {errors}", row("faults", self.errors.values().sum())).trim_end());
-        line(&format!("  a frame takes {:.1} µs, the longest {:.1} µs", self.times.mean, self.times.longest));
+        if let Some(fault) = self.feed.as_ref().and_then(|feed| feed.last_fault.as_ref()) {
+            line(&format!("  the latest: {fault}"));
+        }
+        if let Some(times) = &self.times {
+            line(&format!("  a frame takes {:.1} µs, the longest {:.1} µs", times.mean, times.longest));
+        }
         if let Some(construct) = &self.left_to_jaq {
             line(&format!("  the mapping is evaluated by jaq, which takes longer, because of {construct}"));
         }
@@ -178,13 +245,14 @@ mod tests {
         let topics = (0..25).map(|n| (format!("trades.{n}"), 25 - n));
         Outcome {
             source: "kraken".into(),
+            feed: None,
             frames: 400,
             bytes: 65_000,
             events: 326,
             duplicates: 2,
             silent: 70,
             errors: BTreeMap::from([(ErrorKind::Program, 2), (ErrorKind::Shape, 1)]),
-            times: Times::of(Duration::from_millis(5), Duration::from_micros(70), 400),
+            times: Some(Times::of(Duration::from_millis(5), Duration::from_micros(70), 400)),
             left_to_jaq: Some("`reduce`".to_owned()),
             topics: topics.collect(),
             others: 1,
@@ -202,7 +270,7 @@ mod tests {
     fn a_table_shows_the_topics_with_the_most_events_and_what_failed() {
         let mut outcome = outcome();
         outcome.topics.drain(2..20);
-        let text = outcome.text(Path::new("tape.jsonl.gz"), None);
+        let text = outcome.text("on tape.jsonl.gz", None);
         expect![[r#"
             source `kraken` on tape.jsonl.gz
               frames           400  of 65000 bytes
@@ -230,7 +298,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         for columns in [10, 20, 40, 80] {
-            let text = outcome().text(Path::new("tape.jsonl.gz"), Some(columns));
+            let text = outcome().text("on tape.jsonl.gz", Some(columns));
             assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
         }
     }
@@ -261,5 +329,40 @@ mod tests {
         assert!(outcome.is_right());
         outcome.events = 0;
         assert!(!outcome.is_right());
+        outcome.feed = Some(feed());
+        assert!(outcome.is_right(), "a feed may be quiet");
+    }
+
+    fn feed() -> Feed {
+        Feed { kind: "websocket", state: SourceState::Live, untried: None, last_fault: None }
+    }
+
+    #[test]
+    fn a_feed_is_told_with_its_state_and_its_latest_fault() {
+        let mut outcome = outcome();
+        (outcome.times, outcome.left_to_jaq) = (None, None);
+        outcome.topics.truncate(1);
+        outcome.failed.clear();
+        outcome.feed = Some(Feed { last_fault: Some("the mapping failed".to_owned()), ..feed() });
+        expect![[r"
+            source `kraken` live
+              frames           400  of 65000 bytes
+              events           326
+              duplicates         2  events that had come before
+              silent            70  frames that gave nothing
+              faults             3  program 2, shape 1
+              the latest: the mapping failed
+              topic           events
+              trades.0            25
+              other topics         1
+        "]]
+        .assert_eq(&outcome.text("", None));
+        let rows: Vec<_> = outcome.rows().iter().map(ToString::to_string).collect();
+        expect![[r#"
+            {"errors":3,"events":326,"frames":400,"kind":"source","message":"the mapping failed","right":false,"source":"kraken","state":"live"}
+            {"events":25,"kind":"topic","source":"kraken","topic":"trades.0"}
+            {"events":1,"kind":"topic","source":"kraken","topic":"(other topics)"}"#]].assert_eq(&rows.join("\n"));
+        outcome.feed = Some(Feed { untried: Some("it waits"), ..feed() });
+        assert_eq!(outcome.text("", None), "source `kraken` live\n  it waits\n");
     }
 }
