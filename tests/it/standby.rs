@@ -2,6 +2,7 @@
 
 mod faulty;
 mod passing;
+mod runs;
 mod sdks;
 mod shows;
 
@@ -13,6 +14,7 @@ use standpipe_tests::{
     PATIENCE, eventually,
     foreign::script,
     http::{self, Request, Response},
+    server::{standpipe, write_config},
     within,
 };
 use tempfile::TempDir;
@@ -46,6 +48,14 @@ fn program(command: &Command) -> Actor {
         environment: environment.collect(),
         ..actor()
     }
+}
+
+/// The server as an Actor, with this configuration.
+fn server(config: &str, settings: Settings) -> (TempDir, Actor) {
+    let (folder, config) = write_config(config);
+    let (program, arguments) = (standpipe().get_program().into(), ["serve".into(), "--config".into(), config.into()]);
+    let actor = Actor { program, arguments: arguments.into(), folder: folder.path().to_owned(), settings, ..actor() };
+    (folder, actor)
 }
 
 /// What all of these Actors have in common.

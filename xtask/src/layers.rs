@@ -57,7 +57,11 @@ const LAYERS: &[Layer] = &[
         may_import: &["protocol", "liveness", "selection", "connections"],
         decides: "HTTP: readiness, health, metrics, operations, publish, upgrade; admission, limits",
     },
-    Layer { name: "apify", may_import: &["protocol", "ledger"], decides: "the platform: charging" },
+    Layer {
+        name: "apify",
+        may_import: &["protocol", "ledger"],
+        decides: "the platform, as a run sees it: what it is told, what it asks for and says, charging",
+    },
     Layer { name: "client", may_import: &["protocol"], decides: "a Rust client with reconnect and resume" },
     Layer {
         name: "standby",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, RequestBuilder, Url, redirect};
 use rustls::ClientConfig;
+use serde::Deserialize;
 use standpipe_protocol::command::Secret;
 
 use crate::{Error, RunInfo, Tier, env::is_id};
@@ -39,6 +40,25 @@ pub struct Api {
     run_url: Url,
     charge_url: Url,
     token: Secret,
+}
+
+/// Whether a status message is the run's last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// Others may follow.
+    No,
+    /// It is how the run ended.
+    Word,
+}
+
+/// How many requests the platform lets a run have at once (`actorStandby` of the Actor).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slots {
+    /// When every run has more, another one is started.
+    pub desired_requests_per_actor_run: usize,
+    /// A run gets no more. An open WebSocket is one for as long as it is open.
+    pub max_requests_per_actor_run: usize,
 }
 
 /// An answer that has come whole.
@@ -105,15 +125,88 @@ impl Api {
     /// If it is not answered, or not with a run.
     pub async fn run(&self, tier: Tier) -> Result<RunInfo, Error> {
         const WHAT: &str = "ask for the run";
-        let whole = match self.call(self.client.get(self.run_url.clone())).await {
-            Ok(whole) => whole,
-            Err(Lost::Unsent(why) | Lost::Unknown(why)) => return Err(Error::Unanswered { what: WHAT, why }),
-        };
-        if whole.status != StatusCode::OK {
-            let message = crate::answer::message(&whole.body);
-            return Err(Error::Answered { what: WHAT, status: whole.status.as_u16(), message });
+        let body = answered(WHAT, self.call(self.client.get(self.run_url.clone())).await)?;
+        RunInfo::parse(&body, tier).map_err(|why| Error::Form { what: WHAT, why })
+    }
+
+    /// Asks for a record of a key-value store. Nothing if there is none of that name.
+    ///
+    /// # Errors
+    /// If it is not answered, or not with JSON.
+    pub async fn record(&self, store: &str, key: &str) -> Result<Option<serde_json::Value>, Error> {
+        const WHAT: &str = "ask for the input";
+        let url = self.url(WHAT, &["key-value-stores", store, "records", key])?;
+        match answered(WHAT, self.call(self.client.get(url)).await) {
+            Ok(body) => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| Error::Form { what: WHAT, why: error.to_string() }),
+            Err(Error::Answered { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        RunInfo::parse(&whole.body, tier).map_err(|why| Error::Form { what: WHAT, why })
+    }
+
+    /// Asks how many requests a run of the Actor may have at once. Nothing if the Actor has no such setting.
+    ///
+    /// # Errors
+    /// If it is not answered: a run may not be allowed to ask.
+    pub async fn slots(&self, actor: &str) -> Result<Option<Slots>, Error> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            data: Actor,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Actor {
+            #[serde(default)]
+            actor_standby: Option<Slots>,
+        }
+        const WHAT: &str = "ask for the Actor";
+        let url = self.url(WHAT, &["actors", actor])?;
+        let body = answered(WHAT, self.call(self.client.get(url)).await)?;
+        let Envelope { data } =
+            serde_json::from_slice(&body).map_err(|error| Error::Form { what: WHAT, why: error.to_string() })?;
+        Ok(data.actor_standby)
+    }
+
+    /// Says what the run is doing, to whoever looks at it.
+    ///
+    /// # Errors
+    /// If it is not answered, or refused.
+    pub async fn say(&self, message: &str, last: Last) -> Result<(), Error> {
+        let is_last = last == Last::Word;
+        let body = serde_json::json!({ "statusMessage": message, "isStatusMessageTerminal": is_last });
+        let request = self.client.put(self.run_url.clone());
+        self.send("say what the run is doing", request, &body).await
+    }
+
+    /// Puts rows into a dataset.
+    ///
+    /// # Errors
+    /// If it is not answered, or refused.
+    pub async fn push(&self, dataset: &str, rows: &[serde_json::Value]) -> Result<(), Error> {
+        const WHAT: &str = "put rows into the dataset";
+        let url = self.url(WHAT, &["datasets", dataset, "items"])?;
+        self.send(WHAT, self.client.post(url), &serde_json::json!(rows)).await
+    }
+
+    async fn send(&self, what: &'static str, request: RequestBuilder, body: &serde_json::Value) -> Result<(), Error> {
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        answered(what, self.call(request).await).map(drop)
+    }
+
+    /// An address of the API. Ids come from the environment: they cannot be another address.
+    fn url(&self, what: &'static str, path: &[&str]) -> Result<Url, Error> {
+        let wrong = |why: &str| Error::Given { what, why: why.to_owned() };
+        if let Some(odd) =
+            path.iter().find(|part| !part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!'()".contains(&b)))
+        {
+            return Err(wrong(&format!("{odd:?} is the id or the name of nothing")));
+        }
+        let mut url = self.run_url.clone();
+        // It ends with the run's own place: actor-runs/ID.
+        let base = url.path().rsplitn(3, '/').nth(2).unwrap_or_default().to_owned();
+        url.set_path(&format!("{base}/{}", path.join("/")));
+        Ok(url)
     }
 
     /// Charges, by `body`, under `key`.
@@ -135,6 +228,18 @@ impl Api {
             body.extend_from_slice(&chunk);
         }
         Ok(Whole { status, headers, body })
+    }
+}
+
+/// The body of an answer that is as it should be.
+fn answered(what: &'static str, whole: Result<Whole, Lost>) -> Result<Vec<u8>, Error> {
+    match whole {
+        Ok(whole) if whole.status.is_success() => Ok(whole.body),
+        Ok(whole) => {
+            let message = crate::answer::message(&whole.body);
+            Err(Error::Answered { what, status: whole.status.as_u16(), message })
+        }
+        Err(Lost::Unsent(why) | Lost::Unknown(why)) => Err(Error::Unanswered { what, why }),
     }
 }
 

@@ -41,3 +41,14 @@ pub enum Error {
         why: String,
     },
 }
+
+impl Error {
+    /// Whether the same call may be answered a little later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unanswered { .. } => true,
+            Self::Answered { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Given { .. } | Self::Client(_) | Self::Form { .. } => false,
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The platform: what a run may charge, and how it is charged.
+//! The platform, as a run sees it: what it is told, what it may ask for and say, what it may charge and how.
 //!
 //! Facts about the platform are from its documentation and the sources of its official tools; where they leave something
 //! open, what is here survives either answer.
@@ -9,12 +9,14 @@ mod answer;
 pub mod api;
 pub mod env;
 pub mod error;
+pub mod notice;
 pub mod run;
 pub mod sink;
 
-pub use api::{Api, Endpoint, PATIENCE};
-pub use env::Env;
+pub use api::{Api, Endpoint, Last, PATIENCE, Slots};
+pub use env::{Env, Mode};
 pub use error::Error;
+pub use notice::{Machine, Notice};
 pub use run::{RunInfo, Tenancy, Tier};
 pub use sink::{ApifySink, KEY_LIFE, LATENESS, terms};
 

@@ -16,7 +16,7 @@ use standpipe_ledger::{EventReport, ResumeNumbers, Usd};
 use standpipe_protocol::SourceState;
 use standpipe_upstream::SourceStatus;
 
-use crate::audit::Audit;
+use crate::{audit::Audit, hosted::Told};
 
 /// All that is shown.
 pub(crate) struct Numbers<'a> {
@@ -33,6 +33,8 @@ pub(crate) struct Numbers<'a> {
     pub(crate) resumed: ResumeNumbers,
     pub(crate) log: LogNumbers,
     pub(crate) sources: Vec<SourceStatus>,
+    /// What the platform tells, if this is a run of it.
+    pub(crate) told: Option<&'a Told>,
     pub(crate) draining: bool,
     pub(crate) panics: u64,
     pub(crate) tasks: usize,
@@ -75,6 +77,7 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
         resumed,
         log,
         sources,
+        told,
         draining,
         panics,
         tasks,
@@ -86,6 +89,9 @@ fn fill(page: &Page, numbers: &Numbers<'_>) -> prometheus::Result<()> {
     page.gauge("process_tasks", "Tasks that are alive, one of them for each connection.", *tasks as u64)?;
     page.gauge("process_draining", "1 while the server says goodbye.", u64::from(*draining))?;
 
+    if let Some(told) = told {
+        fill_platform(page, told)?;
+    }
     fill_entry(page, entry)?;
     fill_guests(page, guests)?;
     if let Some(fetches) = fetches {
@@ -217,6 +223,17 @@ fn fill_fetches(page: &Page, fetches: Fetches) -> prometheus::Result<()> {
     page.gauge("entry_keys_age_seconds", "How long ago these keys were fetched.", age.as_secs())
 }
 
+fn fill_platform(page: &Page, told: &Told) -> prometheus::Result<()> {
+    let help = "1 while the platform can tell this run something: that it ends, above all.";
+    page.gauge("apify_events_connected", help, u64::from(told.hears()))?;
+    let Some(machine) = told.machine() else { return Ok(()) };
+    page.number("apify_memory_bytes", "Memory of this run, as the platform counts it.", machine.mem_current_bytes)?;
+    let help = "The processor that this run takes, as the platform counts it: 1 is a core.";
+    page.number("apify_cpu_cores", help, machine.cpu_current_usage / 100.0)?;
+    let help = "1 while the platform finds that this run takes too much of the processor.";
+    page.gauge("apify_cpu_overloaded", help, u64::from(machine.is_cpu_overloaded))
+}
+
 fn fill_billing(page: &Page, billing: &standpipe_ledger::Report) -> prometheus::Result<()> {
     type Number = fn(&EventReport) -> u64;
     let totals: [(&str, &str, Number); 4] = [
@@ -313,6 +330,12 @@ impl Page {
         self.0.register(Box::new(gauge))
     }
 
+    fn number(&self, name: &str, help: &str, value: f64) -> prometheus::Result<()> {
+        let gauge = Gauge::with_opts(opts(name, help))?;
+        gauge.set(value);
+        self.0.register(Box::new(gauge))
+    }
+
     /// Shown in floating point, as all metrics are. Nothing is computed with it.
     fn money(&self, name: &str, help: &str, amount: Usd) -> prometheus::Result<()> {
         let gauge = Gauge::with_opts(opts(name, help))?;
@@ -402,6 +425,7 @@ mod tests {
                 keys: KeysReport { keys: 2, bytes: 7, forgotten: 1 },
             },
             sources: Vec::new(),
+            told: Some(&Told::default()),
             draining: false,
             panics: 0,
             tasks: 3,
@@ -410,6 +434,7 @@ mod tests {
         let page = render(&numbers);
         for line in [
             "standpipe_entry_handshakes_refused_total{code=\"OVER_CAPACITY\"} 0",
+            "standpipe_apify_events_connected 0",
             "standpipe_entry_limits_total{limit=\"max_connections\"} 0",
             "standpipe_entry_deadlines_total{deadline=\"head\"} 0",
             "standpipe_entry_key_fetches_total{outcome=\"failed\"} 1",

@@ -2,9 +2,11 @@
 //!
 //! A program that brings kinds of source of its own calls [`run`], and is `standpipe` otherwise.
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::Path, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Parser as _;
+use standpipe_apify::Mode;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
     args::{Args, Command},
     check::{self, Checked},
     config::{self, Environment},
-    demo, key, panics, record, tail, telemetry, wiring,
+    demo, hosted, key, panics, record, selfcheck, tail, telemetry, wiring,
 };
 
 /// The configuration is not valid (`EX_CONFIG` of `sysexits.h`).
@@ -22,7 +24,7 @@ const BAD_CONFIGURATION: u8 = 78;
 pub fn run(kinds: Kinds) -> ExitCode {
     let environment = Environment::of_process().with_kinds(kinds);
     let ended = match Args::parse().command {
-        Command::Serve { config } => serve(&config, &environment),
+        Command::Serve { config } => serve(&config, environment),
         Command::Check(args) => check_only(&args, &environment),
         Command::Demo { listen } => show(listen),
         Command::Key { name } => make_key(&name),
@@ -35,24 +37,41 @@ pub fn run(kinds: Kinds) -> ExitCode {
     })
 }
 
-/// `standpipe serve`: the real thing.
-fn serve(file: &std::path::Path, environment: &Environment) -> anyhow::Result<ExitCode> {
-    let settings = match config::load(file, environment) {
+/// `standpipe serve`: the real thing. In a run of the platform that callers are not sent to, its sources are tried instead.
+fn serve(file: &Path, environment: Environment) -> anyhow::Result<ExitCode> {
+    start_telemetry()?;
+    let run = environment.run();
+    let environment = match &run {
+        Some(run) if config::takes_input(file) => {
+            environment.with_input(with_runtime(1, hosted::input(run)).context("ask for the input of this run")?)
+        }
+        _ => environment,
+    };
+    let settings = match config::load(file, &environment) {
         Ok(settings) => settings,
         Err(problems) => {
-            complain(&check::report(file, &problems));
+            let report = check::report(file, &problems);
+            complain(&report);
+            if let Some(run) = &run {
+                with_runtime(1, async {
+                    hosted::give_up(run, &report).await;
+                    Ok(())
+                })?;
+            }
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
-    start_telemetry()?;
-    with_runtime(settings.server.workers.get(), async {
-        wiring::run(settings, listening).await.map(|()| ExitCode::SUCCESS)
-    })
+    match run {
+        Some(run) if environment.mode() == Mode::Once => with_runtime(1, selfcheck::run(settings, &run)),
+        _ => with_runtime(settings.server.workers.get(), async {
+            wiring::run(settings, listening).await.map(|()| ExitCode::SUCCESS)
+        }),
+    }
 }
 
 /// `standpipe check`: says what `serve` would say, or what its sources make of a recording, and binds nothing.
 fn check_only(args: &check::Check, environment: &Environment) -> anyhow::Result<ExitCode> {
-    match check::run(args, environment)? {
+    match with_runtime(1, check::run(args, environment))? {
         Ok(Checked { text, is_right }) => {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -96,7 +115,7 @@ fn start_telemetry() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn with_runtime(workers: usize, work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+fn with_runtime<T>(workers: usize, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(work)
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     audit::Audit,
+    hosted::Told,
     metrics::{self, LogNumbers, Numbers},
     panics,
     session::{Seat, Sessions},
@@ -29,9 +30,17 @@ pub(crate) struct Standpipe {
     pub(crate) draining: CancellationToken,
     pub(crate) started: Instant,
     pub(crate) started_at: u64,
+    /// What the platform tells, if this is a run of it.
+    pub(crate) told: Option<Arc<Told>>,
 }
 
 impl Standpipe {
+    /// How many sources deliver, and how many there are.
+    pub(crate) fn live_sources(&self) -> (usize, usize) {
+        let statuses = self.upstream.statuses();
+        (statuses.iter().filter(|source| source.state == SourceState::Live).count(), statuses.len())
+    }
+
     fn sources_by_state(&self) -> (serde_json::Map<String, serde_json::Value>, bool) {
         let statuses = self.upstream.statuses();
         let all_down = !statuses.is_empty() && statuses.iter().all(|source| source.state == SourceState::Down);
@@ -127,6 +136,7 @@ impl Service for Standpipe {
             },
             sources: self.upstream.statuses(),
             draining: self.draining.is_cancelled(),
+            told: self.told.as_deref(),
             panics: panics::count(),
             tasks: Handle::current().metrics().num_alive_tasks(),
             uptime: self.started.elapsed(),

@@ -1,8 +1,8 @@
 //! When the process ends, and in which order.
 //!
 //! ```text
-//! running ──SIGTERM, SIGINT, POST /drain──▶ draining ──all clients gone, or the deadline──▶ stopping ──▶ exit 0
-//!                                               └── a further signal: no more spreading; or no more charging
+//! running ──SIGTERM, SIGINT, POST /drain, the platform──▶ draining ──all clients gone, or the deadline──▶ stopping ──▶ exit 0
+//!                                                             └── a further signal: no more spreading; or no more charging
 //! ```
 //! Draining: not ready, no new clients, goodbye to the ones there are. Stopping: sources, entry, shards, in this order.
 
@@ -39,10 +39,11 @@ impl Signals {
     }
 
     /// Waits until something says that the process shall end, and says what.
-    pub(crate) async fn first(&mut self, asked: &CancellationToken) -> &'static str {
+    pub(crate) async fn first(&mut self, asked: &CancellationToken, told: &CancellationToken) -> &'static str {
         tokio::select! {
             signal = self.next() => signal,
             () = asked.cancelled() => "POST /drain",
+            () = told.cancelled() => "the platform",
         }
     }
 }

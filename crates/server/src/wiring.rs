@@ -18,6 +18,7 @@ use crate::{
     billing::Billing,
     config::Settings,
     descriptors,
+    hosted::{Hosted, Told},
     instances::Instances,
     publishing::Publishing,
     resumption::Resumption,
@@ -57,6 +58,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         Some(billing) => Some(Arc::new(Billing::start(billing, settings.client.receipt_interval).await?)),
         None => None,
     };
+    let hosted = settings.hosted.clone().map(Hosted::new).transpose()?;
     let plan = DrainPlan { window: settings.drain.window, deadline: settings.drain.deadline };
 
     let (clients, sources) = (TaskTracker::new(), TaskTracker::new());
@@ -76,7 +78,8 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let auth = Arc::new(auth::start(&settings.auth, &sources, &stop_sources)?);
     // The sources hold the ends that count.
     drop((items, to_tell));
-    let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream, billing.clone()));
+    let told = hosted.as_ref().map(Hosted::told);
+    let standpipe = Arc::new(assemble(&settings, auth, &listener, fanout.clone(), upstream, billing.clone(), told));
     clients.spawn({
         let (standpipe, clients, stop) = (Arc::clone(&standpipe), clients.clone(), stop_entry.clone());
         async move { listener.run(standpipe, &clients, stop).await }
@@ -85,9 +88,16 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     let audits = audit::keep_auditing(Arc::clone(&standpipe), clients.clone(), address.port(), settings.server.audit);
     shards.spawn(stop_shards.clone().run_until_cancelled_owned(audits));
 
+    let told_to_leave = CancellationToken::new();
+    if let Some(hosted) = hosted {
+        let max_connections = settings.entry.guests.max_connections.get();
+        let attending = hosted.attend(Arc::clone(&standpipe), max_connections, told_to_leave.clone());
+        shards.spawn(stop_shards.clone().run_until_cancelled_owned(attending));
+    }
+
     say(&announce(address));
     let failure = tokio::select! {
-        why = signals.first(&standpipe.draining) => {
+        why = signals.first(&standpipe.draining, &told_to_leave) => {
             tracing::info!(why, clients = standpipe.sessions.registry.len(), "draining");
             None
         }
@@ -158,6 +168,7 @@ fn assemble(
     fanout: Fanout,
     upstream: Upstream,
     billing: Option<Arc<Billing>>,
+    told: Option<Arc<Told>>,
 ) -> Standpipe {
     let Settings { client, plans, limits, .. } = settings;
     let (upstream, draining) = (Arc::new(upstream), CancellationToken::new());
@@ -187,6 +198,7 @@ fn assemble(
         draining,
         started: Instant::now(),
         started_at: unix_ms(),
+        told,
     }
 }
 

@@ -1,21 +1,13 @@
 //! Billing by the platform: what the run may cost is asked for, and whether it can be billed at all, before anybody is served.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, anyhow, bail};
-use standpipe_apify::{Api, ApifySink, Error, RunInfo, Tenancy, terms};
+use standpipe_apify::{Api, ApifySink, RunInfo, Tenancy, terms};
 use standpipe_ledger::{Cap, Unbilled, Usd};
-use standpipe_liveness::Backoff;
-use tokio::time::{Instant, sleep};
-use url::Url;
 
 use crate::{
     config::{Billing as Settings, Payer, Platform},
-    session::random,
+    hosted::{self, insist},
 };
-
-/// How long the platform is asked for the run before it is given up. A platform waits longer for a server to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A run that can be billed.
 pub(super) struct Begun {
@@ -30,9 +22,7 @@ pub(super) struct Begun {
 /// # Errors
 /// If it is not told, or what is told does not allow to bill.
 pub(super) async fn begin(platform: &Platform, settings: &Settings) -> anyhow::Result<Begun> {
-    let endpoint = platform.env.endpoint(platform.call_timeout);
-    let url = Url::parse(&endpoint.base_url).context("read `APIFY_API_BASE_URL`")?;
-    let api = Api::new(&endpoint, standpipe_client::dial::tls(None, &url)?)?;
+    let api = hosted::api(&platform.env, platform.call_timeout)?;
     let info = ask(&api, platform).await.context("begin to bill by the platform")?;
     let own = |name: &str| settings.events.iter().any(|(_, event)| event.as_str() == name);
     judge(&info, settings)?;
@@ -44,27 +34,13 @@ pub(super) async fn begin(platform: &Platform, settings: &Settings) -> anyhow::R
 
 /// Asks until it is told, or will not be. If the platform does not answer, what it wrote into the environment counts.
 async fn ask(api: &Api, platform: &Platform) -> anyhow::Result<RunInfo> {
-    let (begun, mut backoff) = (Instant::now(), Backoff::new());
-    loop {
-        let error = match api.run(platform.env.tier).await {
-            Ok(info) => return Ok(info),
-            Err(error) => error,
-        };
-        let may_pass = match &error {
-            Error::Unanswered { .. } => true,
-            Error::Answered { status, .. } => matches!(status, 408 | 429 | 500..),
-            Error::Given { .. } | Error::Client(_) | Error::Form { .. } => false,
-        };
-        let wait = backoff.failed(random().unwrap_or_default());
-        if may_pass && begun.elapsed() + wait < PATIENCE {
-            tracing::warn!(%error, "the platform is asked again");
-            sleep(wait).await;
-            continue;
-        }
-        let Some(info) = platform.info.as_ref().filter(|_| may_pass) else { return Err(error.into()) };
-        tracing::warn!(%error, "the platform does not tell of the run; what the environment says of its costs counts");
-        return Ok(info.clone());
-    }
+    let error = match insist(|| api.run(platform.env.tier)).await {
+        Ok(info) => return Ok(info),
+        Err(error) => error,
+    };
+    let Some(info) = platform.info.as_ref().filter(|_| error.may_pass()) else { return Err(error.into()) };
+    tracing::warn!(%error, "the platform does not tell of the run; what the environment says of its costs counts");
+    Ok(info.clone())
 }
 
 /// Nothing is begun that could never be charged, unless it is to be given.

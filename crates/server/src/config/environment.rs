@@ -5,6 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use standpipe_apify::{
+    Env,
+    env::{self, Mode},
+};
+
 use crate::kinds::Kinds;
 
 /// The variables of a process, without those that are not UTF-8, and the program's own kinds of source.
@@ -47,6 +52,17 @@ impl Environment {
     /// The properties of the run's input.
     pub(super) fn input(&self) -> &serde_json::Map<String, serde_json::Value> {
         &self.input
+    }
+
+    /// What the platform has started this process for.
+    pub fn mode(&self) -> Mode {
+        env::mode(|name| self.variable(name))
+    }
+
+    /// The run of the platform that this is, if it is one and says enough of itself.
+    pub(crate) fn run(&self) -> Option<Env> {
+        let is_run = self.mode() != Mode::Elsewhere;
+        is_run.then(|| Env::read(|name| self.variable(name)).ok())?
     }
 
     /// The program's own kinds of source.

@@ -2,7 +2,10 @@
 //! server behind the platform's proxy.
 
 use ::config::{Value, ValueKind};
-use standpipe_apify::env::{self, Mode};
+use standpipe_apify::{
+    Env,
+    env::{self, Mode},
+};
 
 use super::{
     keys::{Reader, Table},
@@ -16,7 +19,7 @@ const ORIGIN: &str = "APIFY_IS_AT_HOME";
 pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
     let environment = reader.environment;
     let variable = |name: &str| environment.variable(name);
-    if env::mode(variable) == Mode::Elsewhere {
+    if environment.mode() == Mode::Elsewhere {
         return;
     }
     match env::port(variable) {
@@ -32,6 +35,19 @@ pub(super) fn apply(root: &mut Table, reader: &mut Reader<'_>) {
     if let Some(run) = env::run(variable) {
         default(root, "billing", "journal", format!("journal-{run}.jsonl"));
     }
+}
+
+/// The run that this is, if it is one.
+pub(super) fn env(reader: &mut Reader<'_>) -> Option<Env> {
+    let environment = reader.environment;
+    if environment.mode() == Mode::Elsewhere {
+        return None;
+    }
+    let read = Env::read(|name| environment.variable(name));
+    for problem in read.as_ref().err().into_iter().flatten() {
+        reader.problem(ORIGIN, problem.to_string(), "it is set, and the platform sets both for each run");
+    }
+    read.ok()
 }
 
 fn put(root: &mut Table, section: &str, key: &str, text: String) {

@@ -13,6 +13,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use ::config::{FileFormat, Value, ValueKind};
+use standpipe_apify::Env;
 use standpipe_upstream::SourceConfig;
 
 use keys::{Reader, Table};
@@ -70,6 +71,8 @@ pub struct Settings {
     pub auth: Auth,
     /// The accept loop and HTTP, and who may do what only operators may.
     pub entry: standpipe_entry::Config,
+    /// The run of the platform that this is, if it is one.
+    pub hosted: Option<Env>,
     /// Where deliveries are billed, if they are.
     pub billing: Option<Billing>,
     /// The sources, in the order of the file; at least one.
@@ -165,6 +168,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
         log,
         drain: Drain::check(&drain?, reader),
         entry: entry::entry(&server, &client.each, limits.bounds, params, &plans, (limit_keys, auth, admin?)),
+        hosted: hosting::env(reader),
         billing: Billing::check(billing?, reader),
         client,
         server,

@@ -474,7 +474,7 @@ fn the_input_of_a_run_sets_what_the_file_allows() {
     assert_eq!(settings.log.max_age, std::time::Duration::from_secs(3600));
     assert_eq!(settings.limits.bounds.max_subscriptions, 7);
     let Kind::WebSocket(websocket) = &settings.sources[0].kind else { panic!() };
-    assert_eq!(websocket.send.iter().map(|text| text.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!(websocket.send, ["b", "c"]);
     let left = with_input(allow, serde_json::json!({ "log__max_age": null })).unwrap();
     assert_eq!(left.log.max_age, std::time::Duration::from_secs(900), "a field that was left empty says nothing");
 }
