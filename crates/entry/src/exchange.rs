@@ -86,8 +86,10 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
         let slot = self.slot.clone();
         Box::pin(async move {
             let mut response = answer.await?;
+            let is_stream = slot.claims(&response);
+            let goes_on = is_stream || response.status() == StatusCode::SWITCHING_PROTOCOLS;
             // No place is free: whoever has been answered makes room.
-            if places.available_permits() == 0 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if places.available_permits() == 0 && !goes_on {
                 response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
             }
             let status = response.status().as_u16();
@@ -95,7 +97,7 @@ impl<S: Service> HyperService<Request<Incoming>> for Exchange<S> {
             if let Some(line) = line {
                 debug!(%peer, status, "{line}");
             }
-            if slot.is_ours() {
+            if is_stream {
                 return future::pending().await;
             }
             Ok(response)

@@ -115,7 +115,7 @@ pub(crate) fn fit(query: Query, last_event_id: Option<&str>) -> Result<Query, Re
     Ok(Query { after: Some(after), ..query })
 }
 
-/// What is answered who is to come back later, with a stream where that is what was asked for. An `EventSource` that is answered with a status gives up for ever (HTML
+/// What is answered who is to come back later. An `EventSource` that is answered with a status gives up for ever (HTML
 /// §9.2.3), so it is answered with a stream that says when, and why, and ends.
 pub(crate) fn refused(rejection: Rejection, accepts: Accepts) -> Response {
     let Some(seconds) = rejection.retry_after().filter(|_| accepts == Accepts::Streams) else {
@@ -136,12 +136,12 @@ pub(crate) fn share(headers: &mut HeaderMap, origin: &str) {
 }
 
 /// The answer to a page's browser that asks whether the page may ask.
-pub(crate) fn preflight(mut headers: HeaderMap) -> Response {
+pub(crate) fn preflight() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    *response.headers_mut() = headers;
     response
 }

@@ -96,7 +96,7 @@ pub(crate) struct Slot<P>(Arc<Mutex<Option<Opened<P>>>>);
 #[derive(Debug)]
 pub(crate) struct Opened<P> {
     pub(crate) admitted: Admitted<P>,
-    /// The head of the answer, where hyper does not write it.
+    /// The head of the answer to an event stream, once it is known: hyper does not write it.
     pub(crate) head: Option<String>,
 }
 
@@ -108,6 +108,16 @@ impl<P> Slot<P> {
     /// Whoever was admitted, once.
     pub(crate) fn take(&self) -> Option<Opened<P>> {
         self.opened().take()
+    }
+
+    /// Takes the answer away from hyper if it begins an event stream. Whether it did.
+    pub(crate) fn claims(&self, answer: &Response) -> bool {
+        let mut opened = self.opened();
+        let Some(stream) = opened.as_mut().filter(|opened| opened.admitted.transport == Transport::Sse) else {
+            return false;
+        };
+        stream.head = Some(answer::last_head(answer.status(), answer.headers().iter()) + "\r\n");
+        true
     }
 
     /// Whether hyper's part is over without an answer of its own.
@@ -163,13 +173,12 @@ impl<P> Handshake<P> {
 
     /// The answer; the connection becomes a socket, or a stream, as soon as it is written.
     pub(crate) fn accept(&self, headers: HeaderMap, admitted: Admitted<P>) -> Response {
-        let (status, head) = match self.transport {
-            Transport::WebSocket => (StatusCode::SWITCHING_PROTOCOLS, None),
-            Transport::Sse => (StatusCode::OK, Some(answer::last_head(StatusCode::OK, headers.iter()) + "\r\n")),
-        };
-        *self.slot.opened() = Some(Opened { admitted, head });
+        *self.slot.opened() = Some(Opened { admitted, head: None });
         let mut response = Response::default();
-        *response.status_mut() = status;
+        *response.status_mut() = match self.transport {
+            Transport::WebSocket => StatusCode::SWITCHING_PROTOCOLS,
+            Transport::Sse => StatusCode::OK,
+        };
         *response.headers_mut() = headers;
         response
     }

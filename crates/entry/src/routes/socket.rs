@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use percent_encoding::percent_decode_str;
 use standpipe_protocol::{ErrorCode, Refusal, Transport};
 use standpipe_selection::Query;
@@ -64,20 +64,18 @@ async fn answered<S: Service>(call: &Call<S>, handshake: &Handshake<S::Permit>, 
     let shared = &call.shared;
     let peer = call.caller.peer;
     let page = may_ask(shared, handshake);
+    let is_shared = handshake.transport == Transport::Sse && page.is_ok();
     let opened = match shared.guests.knock(peer) {
-        Ok(()) => open(call, handshake, page.clone(), topic, query).await,
+        Ok(()) => open(call, handshake, page, topic, query).await,
         Err(refusal) => Err(refusal.into()),
     };
-    let response = match (opened, handshake.transport) {
-        (Err(rejection), Transport::Sse) => {
-            let mut response = stream::refused(rejection, handshake.offer.accepts);
-            if let (Ok(()), Some(origin)) = (page, &handshake.offer.origin) {
-                stream::share(response.headers_mut(), origin);
-            }
-            response
-        }
+    let mut response = match (opened, handshake.transport) {
+        (Err(rejection), Transport::Sse) => stream::refused(rejection, handshake.offer.accepts),
         (opened, _) => answer::of(opened),
     };
+    if let Some(origin) = handshake.offer.origin.as_ref().filter(|_| is_shared) {
+        stream::share(response.headers_mut(), origin);
+    }
     let is_storm =
         response.extensions().get().is_some_and(|Code(code)| STORMS.iter().any(|storm| storm.as_str() == *code));
     // Without randomness all would come back together: then nothing is held back.
@@ -119,15 +117,12 @@ async fn open<S: Service>(
 ) -> Result<Response, Rejection> {
     let shared = &*call.shared;
     let (transport, offer) = (handshake.transport, &handshake.offer);
-    let is_preflight = transport == Transport::Sse && call.method == Method::OPTIONS;
-    let mut headers = if is_preflight { HeaderMap::new() } else { handshake.outcome.clone()? };
+    if transport == Transport::Sse && call.method == Method::OPTIONS {
+        page?;
+        return Ok(stream::preflight());
+    }
+    let headers = handshake.outcome.clone()?;
     page?;
-    if let (Transport::Sse, Some(origin)) = (transport, &offer.origin) {
-        stream::share(&mut headers, origin);
-    }
-    if is_preflight {
-        return Ok(stream::preflight(headers));
-    }
     let asked = call.answered(asked(shared, transport, offer, topic, query)).await?;
     let is_told_on_the_socket = transport == Transport::WebSocket && offer.origin.is_some();
     if let Err(refusal) = &asked
