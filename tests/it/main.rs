@@ -26,6 +26,7 @@ mod handshake;
 mod kinds;
 mod limits;
 mod liveness;
+mod operations;
 mod pages;
 mod partial;
 mod platform;

@@ -318,6 +318,11 @@ impl Connection {
         self.outbox().bytes()
     }
 
+    /// Since when the first frame of its queue waits.
+    pub fn queued_since(&self) -> Option<Instant> {
+        self.outbox().waiting().oldest
+    }
+
     /// How much memory is in use because of what waits for it, in bytes and at most, if the log holds what is not below
     /// `floor`: the log's own frames cost a reference each, those that it has let go of are held for whom they wait for.
     pub fn kept(&self, floor: u64) -> usize {

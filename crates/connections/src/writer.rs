@@ -140,14 +140,14 @@ impl Writer {
         self.hand.front().map(|queued| queued.at)
     }
 
-    /// Writes once. Each frame that is fully written is told to `done`.
+    /// Writes once, and says how many bytes. Each frame that is fully written is told to `done`.
     pub(crate) fn poll_write<IO: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut IO,
         mut done: impl FnMut(&Queued),
-    ) -> Poll<io::Result<()>> {
-        let Some(first) = self.hand.front() else { return Poll::Ready(Ok(())) };
+    ) -> Poll<io::Result<usize>> {
+        let Some(first) = self.hand.front() else { return Poll::Ready(Ok(0)) };
         let io = Pin::new(io);
         let (framing, offset) = (self.framing, self.offset);
         let lies_together = self.hand.len() == 1 && matches!(framing, Framing::WebSocket);
@@ -170,7 +170,7 @@ impl Writer {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.advance(written, &mut done);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(written))
     }
 
     fn advance(&mut self, written: usize, done: &mut impl FnMut(&Queued)) {

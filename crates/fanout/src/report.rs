@@ -1,10 +1,10 @@
 //! What a shard says of itself when asked: for metrics, and for those who look at connections.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use standpipe_ledger::{Tally, Totals};
-use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Identity, Overflow, Transport};
+use standpipe_protocol::{Confirm, ConnectionId, Cursor, GapReason, Identity, Overflow, Spread, Transport};
 
 /// Counts by a closed set of kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,8 @@ impl Word for GapReason {
 pub struct Counters {
     /// Events read from the log, for whomever.
     pub dispatched: u64,
+    /// For how many clients of a shard each of them was.
+    pub audiences: Spread,
     /// Deliveries that were read from the log for one client.
     pub pulled: u64,
     /// Clients that joined others to read the log with them.
@@ -120,6 +122,8 @@ pub struct Report {
     pub entries: u64,
     /// Bytes queued for clients.
     pub queue_bytes: u64,
+    /// How long the frame waits that has waited longest in a queue.
+    pub queue_age: Duration,
     /// How far behind the head the shard that is furthest behind stands.
     pub lag: u64,
     /// What became of the events, of open and of ended connections.
@@ -142,9 +146,11 @@ impl Report {
         self.subscriptions += other.subscriptions;
         self.entries += other.entries;
         self.queue_bytes += other.queue_bytes;
+        self.queue_age = self.queue_age.max(other.queue_age);
         self.lag = self.lag.max(other.lag);
         self.totals.merge(&other.totals);
         self.counters.dispatched += other.counters.dispatched;
+        self.counters.audiences.merge(&other.counters.audiences);
         self.counters.pulled += other.counters.pulled;
         self.counters.rides += other.counters.rides;
         self.counters.snapshots += other.counters.snapshots;

@@ -93,6 +93,11 @@ impl Ring {
         self.held().records.front().map_or(Duration::ZERO, |(at, _)| now.duration_since(*at))
     }
 
+    /// How long events are held if there is room.
+    pub fn max_age(&self) -> Duration {
+        self.max_age
+    }
+
     /// How many topics it holds events of.
     pub fn topics(&self) -> usize {
         self.held().places.len()

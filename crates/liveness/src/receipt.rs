@@ -42,6 +42,14 @@ struct Ping {
     answered: bool,
 }
 
+impl Ping {
+    /// Whether a pong of this payload answers it, and none did before.
+    fn is_meant(&self, payload: &[u8]) -> bool {
+        let (nonce, frames) = (self.nonce.to_be_bytes(), self.before.frames.to_be_bytes());
+        !self.answered && payload.len() == 16 && payload.starts_with(&nonce) && payload.ends_with(&frames)
+    }
+}
+
 /// The pings of one connection, and what their answers have proven so far.
 #[derive(Debug)]
 pub struct Receipts {
@@ -113,16 +121,17 @@ impl Receipts {
         self.pings.truncate(written + usize::from(begun == Begun::Yes));
     }
 
+    /// When the outstanding ping that a pong answers was fully written; `None` if it answers none.
+    pub fn asked_at(&self, payload: &[u8]) -> Option<Instant> {
+        self.pings.iter().find(|ping| ping.is_meant(payload))?.written_at
+    }
+
     /// A pong has arrived. It answers its ping and all before it.
     ///
     /// # Errors
     /// [`Unproven::UnknownPong`] if it answers none that is outstanding.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Unproven> {
-        let matches = |ping: &Ping| {
-            let (nonce, frames) = (ping.nonce.to_be_bytes(), ping.before.frames.to_be_bytes());
-            !ping.answered && payload.len() == 16 && payload.starts_with(&nonce) && payload.ends_with(&frames)
-        };
-        let found = self.pings.iter().position(matches).ok_or(Unproven::UnknownPong)?;
+        let found = self.pings.iter().position(|ping| ping.is_meant(payload)).ok_or(Unproven::UnknownPong)?;
         for ping in self.pings.iter_mut().take(found + 1) {
             ping.answered = true;
         }

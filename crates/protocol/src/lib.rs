@@ -20,6 +20,7 @@ pub mod refusal;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod source;
+pub mod spread;
 pub mod topic;
 
 pub use close::{CloseReason, Verdict};
@@ -32,6 +33,7 @@ pub use json::{Json, JsonError, MAX_NESTING};
 pub use message::{Gap, GapReason, GapState, Goodbye, Limits, Message, Welcome};
 pub use refusal::{ErrorCode, Refusal};
 pub use source::{SourceNews, SourceState, SourceTurn};
+pub use spread::{SharedSpread, Spread};
 pub use topic::{Topic, TopicError};
 
 /// The version of the wire, as told in `welcome`.

@@ -44,6 +44,12 @@ pub(crate) struct Hosted {
 }
 
 impl Told {
+    /// Of a machine that was told.
+    #[cfg(test)]
+    pub(crate) fn of(machine: Machine) -> Self {
+        Self { machine: Mutex::new(Some(machine)), ..Self::default() }
+    }
+
     /// How the machine is. Nothing as long as that was not told.
     pub(crate) fn machine(&self) -> Option<Machine> {
         *self.machine.lock().unwrap_or_else(PoisonError::into_inner)

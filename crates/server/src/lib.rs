@@ -30,6 +30,7 @@ pub mod source;
 pub mod tail;
 pub mod telemetry;
 mod terminal;
+mod vitals;
 pub mod wiring;
 
 pub use kinds::Kinds;

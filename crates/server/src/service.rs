@@ -2,21 +2,21 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use standpipe_connections::{Closing, clock::unix_ms};
+use standpipe_connections::{Closing, clock::unix_ms, measured};
 use standpipe_entry::{Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState, Transport};
 use standpipe_selection::{Lease, Query};
 use standpipe_upstream::Upstream;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     audit::Audit,
     hosted::Told,
     metrics::{self, LogNumbers, Numbers},
-    panics,
     session::{Seat, Sessions},
+    vitals::Heart,
 };
 
 /// The server behind the routes.
@@ -26,6 +26,7 @@ pub(crate) struct Standpipe {
     pub(crate) entry: Arc<Counts>,
     pub(crate) guests: Arc<Guests>,
     pub(crate) audit: Audit,
+    pub(crate) heart: Arc<Heart>,
     /// Cancelled when the drain begins.
     pub(crate) draining: CancellationToken,
     pub(crate) started: Instant,
@@ -124,6 +125,7 @@ impl Service for Standpipe {
             audit: &self.audit,
             registry: &self.sessions.registry,
             report: fanout.report().await,
+            measured: measured(),
             kept: fanout.kept(),
             billing: self.sessions.billing.as_ref().map(|billing| billing.report()),
             resumed: self.sessions.resumption.numbers(),
@@ -132,14 +134,12 @@ impl Service for Standpipe {
                 bytes: log.bytes(),
                 topics: log.topics(),
                 age: log.age(now),
+                max_age: log.max_age(),
                 keys: log.keys(),
             },
             sources: self.upstream.statuses(),
-            draining: self.draining.is_cancelled(),
             told: self.told.as_deref(),
-            panics: panics::count(),
-            tasks: Handle::current().metrics().num_alive_tasks(),
-            uptime: self.started.elapsed(),
+            vitals: self.heart.vitals(self.started, self.started_at),
         })
     }
 

@@ -85,6 +85,8 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         async move { listener.run(standpipe, &clients, stop).await }
     });
 
+    let heart = Arc::clone(&standpipe.heart);
+    shards.spawn(stop_shards.clone().run_until_cancelled_owned(async move { heart.beat().await }));
     let audits = audit::keep_auditing(Arc::clone(&standpipe), clients.clone(), address.port(), settings.server.audit);
     shards.spawn(stop_shards.clone().run_until_cancelled_owned(audits));
 
@@ -104,6 +106,7 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         () = fanout.failed().cancelled() => Some(anyhow!("a shard or the log has failed; see the panic in the log")),
     };
     standpipe.draining.cancel();
+    standpipe.heart.drains(standpipe.sessions.registry.len());
     let begun = Instant::now();
     let reserved = STOPPING + billing.as_ref().map_or(Duration::ZERO, |_| SETTLING);
     let goodbyes = DrainPlan { deadline: plan.deadline.saturating_sub(reserved), ..plan };
@@ -195,6 +198,7 @@ fn assemble(
         entry: listener.counts(),
         guests: listener.guests(),
         audit: Audit::default(),
+        heart: Arc::default(),
         draining,
         started: Instant::now(),
         started_at: unix_ms(),

@@ -138,8 +138,8 @@ impl Intake {
         for error in events.iter().filter_map(|event| event.as_ref().err()) {
             self.status.lose(error);
         }
-        if events.iter().any(Result::is_ok) {
-            self.status.data();
+        if let Some(Ok(last)) = events.iter().rfind(|event| event.is_ok()) {
+            self.status.data(last.event.ts);
             self.pulse.beat(attempt, Instant::now());
         }
         Ok(events)

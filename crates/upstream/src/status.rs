@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
-use standpipe_protocol::SourceState;
+use standpipe_protocol::{SharedSpread, SourceState, Spread};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -58,6 +58,9 @@ pub struct SourceStatus {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// When data last came.
     pub last_data: Option<u64>,
+    /// How old what came was by its own time, in milliseconds: the last event of each frame that says when it happened.
+    #[serde(skip)]
+    pub ages: Spread,
     /// The latest fault.
     pub last_error: Option<LastError>,
     /// Of a demand-driven source, its instances; what stands above is then the sum over all there ever were, and the best
@@ -112,6 +115,7 @@ impl SourceStatus {
             *self.errors.entry(*kind).or_default() += more;
         }
         self.last_data = self.last_data.max(other.last_data);
+        self.ages.merge(&other.ages);
         if other.last_error.as_ref().map(|error| error.at) > self.last_error.as_ref().map(|error| error.at) {
             self.last_error.clone_from(&other.last_error);
         }
@@ -152,6 +156,7 @@ pub(crate) struct Status {
     unmapped: AtomicU64,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     last_data: AtomicU64,
+    ages: SharedSpread,
     told: Mutex<Told>,
 }
 
@@ -194,6 +199,7 @@ impl Status {
             unmapped: zero(),
             errors: std::array::from_fn(|_| zero()),
             last_data: zero(),
+            ages: SharedSpread::default(),
             told: Mutex::new(told),
         }
     }
@@ -213,9 +219,14 @@ impl Status {
         self.bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Data came now.
-    pub(crate) fn data(&self) {
-        self.last_data.store(unix_ms(), Relaxed);
+    /// Data came now, of what happened at `ts`, if it says when.
+    pub(crate) fn data(&self, ts: Option<i64>) {
+        let now = unix_ms();
+        self.last_data.store(now, Relaxed);
+        if let Some(ts) = ts {
+            // What is ahead of this machine's clock has no age.
+            self.ages.count(u64::try_from(i128::from(now) - i128::from(ts)).unwrap_or(0));
+        }
     }
 
     /// Whether data ever came.
@@ -301,6 +312,7 @@ impl Status {
             unmapped: read(&self.unmapped),
             errors: errors.map(|(kind, n)| (*kind, read(n))).filter(|(_, n)| *n > 0).collect(),
             last_data: Some(read(&self.last_data)).filter(|at| *at > 0),
+            ages: self.ages.read(),
             last_error: told.last_error.clone(),
             demand: None,
         }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Blocked, Commands, Life, Phase, Prepared};
-use crate::{Closing, Mark, clock::unix_ms, reader::Incoming};
+use crate::{Closing, Mark, clock::unix_ms, measured, reader::Incoming};
 
 /// How long the answer to a client's Close frame waits for what the client still owes: once it has gone, it cannot be
 /// charged any more.
@@ -20,7 +20,7 @@ pub(super) const SETTLING: Duration = Duration::from_secs(2);
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     pub(super) fn handle(&mut self, incoming: Incoming, now: Instant) -> Result<(), CloseReason> {
         match incoming {
-            Incoming::Pong(payload) => self.pong(&payload),
+            Incoming::Pong(payload) => self.pong(&payload, now),
             Incoming::Close(code) => return self.peer_closes(code, now),
             _ if !matches!(self.phase, Phase::Open) => {}
             Incoming::Ping(payload) => {
@@ -59,7 +59,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         false
     }
 
-    fn pong(&mut self, payload: &[u8]) {
+    fn pong(&mut self, payload: &[u8], now: Instant) {
+        if let Some(asked_at) = self.receipts.asked_at(payload) {
+            measured::proved(now.into_std().saturating_duration_since(asked_at));
+        }
         match self.receipts.pong(payload) {
             Ok(()) => {
                 self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());

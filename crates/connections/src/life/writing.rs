@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{Commands, Life, Phase};
-use crate::{Mark, clock::unix_ms, queued::Held};
+use crate::{Mark, clock::unix_ms, measured, queued::Held};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// Takes what may be written in hand, and writes. `Pending` if nothing more can be done now.
@@ -24,7 +24,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         if self.writer.is_empty() {
             return Poll::Pending;
         }
-        let had_to_wait = self.writer.oldest().is_some_and(|at| at < self.flush_time());
+        let oldest = self.writer.oldest().unwrap_or(now);
+        let had_to_wait = oldest < self.flush_time();
         let (connection, receipts) = (&self.connection, &mut self.receipts);
         let mut released = Held::default();
         let written = self.writer.poll_write(cx, &mut self.io, |queued| {
@@ -48,7 +49,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 self.stalled.get_or_insert(now);
                 Poll::Pending
             }
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(bytes)) => {
+                measured::wrote(bytes, now.saturating_duration_since(oldest));
                 self.stalled = None;
                 self.flushed = now;
                 self.is_busy = had_to_wait;

@@ -72,7 +72,13 @@ impl Shard {
             report.consuming += u64::from(client.connection.last_progress() + CONSUMING > now);
             report.subscriptions += client.subscriptions.len() as u64;
             report.pulling += u64::from(client.pulls() || matches!(client.mode, Mode::Ride(_)));
-            report.queue_bytes += client.connection.queue_bytes() as u64;
+            let queue_bytes = client.connection.queue_bytes();
+            report.queue_bytes += queue_bytes as u64;
+            if queue_bytes > 0
+                && let Some(since) = client.connection.queued_since()
+            {
+                report.queue_age = report.queue_age.max(since.elapsed());
+            }
             let progress = client.connection.progress();
             let mut tally = client.tally;
             tally.report(progress);

@@ -38,6 +38,7 @@ impl Shard {
         for record in batch.drain(..) {
             self.index.audience(record.view(), &mut audience);
             self.counters.dispatched += 1;
+            self.counters.audiences.count(audience.len() as u64);
             for slot in &audience {
                 self.push_to(*slot as usize, &record, now);
             }
