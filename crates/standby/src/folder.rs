@@ -1,8 +1,8 @@
 //! An Actor's folder: what of it the local platform needs to run the Actor without building an image.
 //!
-//! `.actor/actor.json` says the name, the variables and where the Dockerfile is; the Dockerfile's last `ENTRYPOINT` and `CMD`
-//! say what is run, here in the folder itself; `standby-settings.json` (the body of the call that sets them) says how many
-//! requests a run takes; `.actor/pay_per_event.json` the prices. Only the first has to be there.
+//! `.actor/actor.json` says the name, the variables and where the Dockerfile is; the last stage of the Dockerfile says what is run, and
+//! here it is run in the folder itself ([`Dockerfile::origin`] says which file is meant); `standby-settings.json` (the body of the
+//! call that sets them) says how many requests a run takes; `.actor/pay_per_event.json` the prices. Only the first has to be there.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Actor, Error, Pricing, Settings, Tenancy};
+use crate::{Actor, Dockerfile, Error, Pricing, Settings, Stage, Tenancy};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,15 +49,21 @@ struct EventJson {
 }
 
 impl Actor {
-    /// The Actor of a folder.
+    /// The Actor of a folder. It runs `command`, or, if that is empty, what its Dockerfile says.
+    ///
+    /// A variable whose value is a secret (`@name`) is left out: it is not in the folder. Whoever knows it adds it.
     ///
     /// # Errors
     /// If a file that has to be there is not, or one that is there is not what it should be.
-    pub fn of_folder(folder: &Path) -> Result<Self, Error> {
+    pub fn of_folder(folder: &Path, command: &[String]) -> Result<Self, Error> {
         let described = folder.join(".actor/actor.json");
         let actor: ActorJson = read(&described)?
             .ok_or_else(|| Error::Unreadable { file: described.clone(), why: io::ErrorKind::NotFound.into() })?;
-        let mut command = command(folder, actor.dockerfile.as_deref())?;
+        let Image { variables, mut command } = if command.is_empty() {
+            image(folder, actor.dockerfile.as_deref())?
+        } else {
+            Image { variables: Vec::new(), command: command.to_vec() }
+        };
         let memory = actor.default_memory_mbytes.and_then(|memory| u32::try_from(memory.as_u64()?).ok());
         let mut settings =
             Settings { memory_mbytes: memory.unwrap_or(Settings::PLATFORM.memory_mbytes), ..Settings::PLATFORM };
@@ -72,7 +78,10 @@ impl Actor {
             program: PathBuf::from(command.remove(0)),
             arguments: command.into_iter().map(Into::into).collect(),
             folder: folder.to_owned(),
-            environment: actor.environment_variables.into_iter().collect(),
+            environment: variables
+                .into_iter()
+                .chain(actor.environment_variables.into_iter().filter(is_known))
+                .collect(),
             pricing: events.map_or(Pricing::Other, |events| Pricing::PerEvent(events.into_iter().map(price).collect())),
             max_total_charge_usd: None,
             input: None,
@@ -100,27 +109,37 @@ impl StandbyJson {
     }
 }
 
-/// What the image would run: never empty.
-fn command(folder: &Path, dockerfile: Option<&str>) -> Result<Vec<String>, Error> {
+/// Whether a variable has its value here.
+fn is_known((_, value): &(String, String)) -> bool {
+    !value.starts_with('@')
+}
+
+/// What is to be known of an image.
+struct Image {
+    variables: Vec<(String, String)>,
+    /// What it would run: never empty.
+    command: Vec<String>,
+}
+
+fn image(folder: &Path, dockerfile: Option<&str>) -> Result<Image, Error> {
     // Where nothing is said the platform looks in these places, in this order.
     let named = dockerfile.map(|file| folder.join(".actor").join(file));
     let places = named.into_iter().chain([folder.join(".actor/Dockerfile"), folder.join("Dockerfile")]);
     let file = places.clone().find(|file| file.exists()).or_else(|| places.last()).unwrap_or_default();
     let text = fs::read_to_string(&file).map_err(|why| Error::Unreadable { file: file.clone(), why })?;
-    let words = [instruction(&text, "ENTRYPOINT"), instruction(&text, "CMD")].concat();
-    if words.is_empty() { Err(Error::NoCommand { file }) } else { Ok(words) }
-}
-
-/// The words of the last instruction of this name.
-fn instruction(dockerfile: &str, name: &str) -> Vec<String> {
-    let joined = dockerfile.replace("\\\n", " ");
-    let last = joined.lines().rev().find_map(|line| {
-        let (first, rest) = line.trim().split_once(char::is_whitespace)?;
-        first.eq_ignore_ascii_case(name).then(|| rest.trim().to_owned())
-    });
-    let Some(text) = last else { return Vec::new() };
-    // What is no list is a line for the shell.
-    serde_json::from_str(&text).unwrap_or_else(|_| vec!["/bin/sh".to_owned(), "-c".to_owned(), text])
+    let dockerfile = Dockerfile::read(&text);
+    let image = dockerfile.stages.last();
+    let mut command = image.map(Stage::command).unwrap_or_default();
+    let Some(program) = command.first_mut() else { return Err(Error::NoCommand { file }) };
+    if let Some(origin) = dockerfile.origin(program) {
+        let here = folder.join(&origin);
+        if !here.exists() {
+            let built = dockerfile.stages.iter().rev().find_map(|stage| stage.last("RUN"));
+            return Err(Error::NotBuilt { program: here, how: built.map(str::to_owned) });
+        }
+        *program = here.display().to_string();
+    }
+    Ok(Image { variables: image.map(Stage::variables).unwrap_or_default(), command })
 }
 
 fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, Error> {
@@ -153,7 +172,7 @@ mod tests {
             &[
                 (
                     ".actor/actor.json",
-                    r#"{"name":"tracker","dockerfile":"../Dockerfile","environmentVariables":{"A":"b"}}"#,
+                    r#"{"name":"tracker","dockerfile":"../Dockerfile","environmentVariables":{"A":"b","KEY":"@key"}}"#,
                 ),
                 (
                     "Dockerfile",
@@ -166,7 +185,7 @@ mod tests {
                 (".actor/pay_per_event.json", r#"{"delivered":{"eventTitle":"D","eventPriceUsd":0.0003}}"#),
             ],
         );
-        let actor = Actor::of_folder(folder.path()).unwrap();
+        let actor = Actor::of_folder(folder.path(), &[]).unwrap();
         assert_eq!((actor.name.as_str(), actor.program.to_str()), ("local/tracker", Some("./serve")));
         assert_eq!(actor.arguments, ["--config", "a.toml"]);
         assert_eq!((actor.settings.max_requests, actor.settings.desired_requests), (2000, 3));
@@ -178,13 +197,32 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_folder_is_said_with_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |folder: &Path| Actor::of_folder(folder).unwrap_err().to_string();
+        let told = |folder: &Path| Actor::of_folder(folder, &[]).unwrap_err().to_string();
         assert!(told(folder.path()).contains(".actor/actor.json"));
         write(folder.path(), &[(".actor/actor.json", r#"{"name":"a"}"#), ("Dockerfile", "FROM scratch\n")]);
         assert!(told(folder.path()).contains("neither CMD nor ENTRYPOINT"));
         write(folder.path(), &[("Dockerfile", "CMD serve --all\n")]);
-        assert_eq!(Actor::of_folder(folder.path()).unwrap().arguments, ["-c", "serve --all"]);
+        assert_eq!(Actor::of_folder(folder.path(), &[]).unwrap().arguments, ["-c", "serve --all"]);
         write(folder.path(), &[("standby-settings.json", r#"{"actorStandby":{"tenancy":"NONE"}}"#)]);
         assert!(told(folder.path()).contains("`NONE` is no tenancy"));
+    }
+    #[test]
+    fn what_the_image_would_run_is_run_from_the_folder_once_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let dockerfile = "FROM rust AS build\nWORKDIR /src\nRUN cargo build\nFROM scratch\nENV LEVEL=info\n\
+                          COPY --from=build /src/target/serve /bin/serve\nCMD [\"serve\", \"a.toml\"]\n";
+        let described = r#"{"name":"a","environmentVariables":{"LEVEL":"debug"}}"#;
+        write(folder.path(), &[(".actor/actor.json", described), ("Dockerfile", dockerfile)]);
+        let error = Actor::of_folder(folder.path(), &[]).unwrap_err().to_string();
+        assert!(error.contains("target/serve") && error.contains("`cargo build`"), "{error}");
+        let words = ["echo".to_owned(), "a".to_owned()];
+        let instead = Actor::of_folder(folder.path(), &words).unwrap();
+        assert_eq!((instead.program.to_str(), &instead.arguments[..]), (Some("echo"), &["a".into()][..]));
+        write(folder.path(), &[("target/serve", "")]);
+        let actor = Actor::of_folder(folder.path(), &[]).unwrap();
+        assert_eq!(actor.program, folder.path().join("target/serve"));
+        assert_eq!(actor.arguments, ["a.toml"]);
+        let levels: Vec<_> = actor.environment.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(levels, ["info", "debug"], "the last one counts: the version's, as on the platform");
     }
 }

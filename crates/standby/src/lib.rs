@@ -17,6 +17,7 @@ mod coding;
 mod container;
 mod date;
 mod deployment;
+mod dockerfile;
 mod environment;
 mod error;
 mod events;
@@ -39,6 +40,7 @@ mod usage;
 
 pub use actor::{Actor, Memory, OnCrash, Settings};
 pub use deployment::Deployment;
+pub use dockerfile::{Copied, Dockerfile, Instruction, Stage};
 pub use error::Error;
 pub use fault::{Fault, Link, Orphans, Pongs};
 pub use log::Line;

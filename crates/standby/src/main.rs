@@ -134,21 +134,15 @@ fn tell(out: &mut impl io::Write, text: &str) {
 
 impl Arguments {
     fn actor(self) -> Result<Actor, Box<dyn std::error::Error>> {
-        let mut words = self.words.into_iter();
         let mut actor = if self.actor.is_dir() {
             // The program of a folder runs in it, wherever this one does.
-            let mut actor = Actor::of_folder(&std::path::absolute(&self.actor)?)?;
-            if let Some(program) = words.next() {
-                actor.program = program.into();
-                actor.arguments = words.map(Into::into).collect();
-            }
-            actor
+            Actor::of_folder(&std::path::absolute(&self.actor)?, &self.words)?
         } else {
             let name = self.actor.file_stem().unwrap_or_default().to_string_lossy();
             Actor {
                 name: format!("local/{name}"),
                 program: if self.actor.exists() { std::path::absolute(&self.actor)? } else { self.actor.clone() },
-                arguments: words.map(Into::into).collect(),
+                arguments: self.words.into_iter().map(Into::into).collect(),
                 folder: std::env::current_dir()?,
                 environment: Vec::new(),
                 pricing: Pricing::Other,
