@@ -1,5 +1,7 @@
 //! The commands and their arguments, as a person types them. What they do is in the module of each.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// The project's own tasks.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
         /// Part of a test's name, such as `drain` or `resume::`.
         filter: Option<String>,
     },
+    /// Makes the folder of an Actor of `deploy/actors`, to be pushed to Apify.
+    Actor(Actor),
     /// The benchmarks of the whole server, beside other servers; prints tables in Markdown.
     Bench(Bench),
     /// Whether anything grows: churn, faults and slow clients for minutes or hours.
@@ -50,6 +54,19 @@ pub(crate) enum Command {
     },
     /// The same as `test`, under the rules of CI: what this machine lacks is a failure.
     Ci,
+}
+
+/// Which Actor, and in which form.
+#[derive(Debug, Args)]
+pub(crate) struct Actor {
+    /// Its name: that of its folder in `deploy/actors`.
+    pub(crate) name: String,
+    /// The folder that is made, or made anew; `target/actors/NAME` if not said.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// With the server as a program, built here, instead of the sources that the platform builds it from.
+    #[arg(long)]
+    pub(crate) prebuilt: bool,
 }
 
 /// What is measured, and for how long.

@@ -69,6 +69,11 @@ const LAYERS: &[Layer] = &[
         decides: "a local Standby platform: runs of an Actor, the way of callers to them, charges, faults: a tool, not part of the server",
     },
     Layer {
+        name: "packaging",
+        may_import: &[],
+        decides: "the folder of an Actor that can be pushed, from its description: a tool, not part of the server",
+    },
+    Layer {
         name: "server",
         may_import: &[
             "protocol",
@@ -94,7 +99,7 @@ const LAYERS: &[Layer] = &[
         may_import: &[],
         decides: "the benchmarks of the whole server: a load, other servers, what is measured",
     },
-    Layer { name: "xtask", may_import: &[], decides: "builds, checks, tests" },
+    Layer { name: "xtask", may_import: &["packaging"], decides: "builds, checks, tests" },
 ];
 
 /// A library that only some layers may use, and why.

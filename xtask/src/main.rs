@@ -3,6 +3,7 @@
 //! This file decides which command runs which module, and what the exit code is. One file per command; what several of
 //! them need is in [`workspace`], [`process`], [`report`] and [`skips`].
 
+mod actor;
 mod bench;
 mod check;
 mod ci;
@@ -49,6 +50,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Check => check::run(&workspace),
         Command::Test => test::run(&workspace),
         Command::TestE2e { filter } => test_e2e::run(&workspace, filter.as_deref()),
+        Command::Actor(actor) => actor::run(&workspace, &actor),
         Command::Bench(bench) => bench::run(&workspace, &bench),
         Command::Soak { minutes } => soak::run(&workspace, minutes),
         Command::Standby { arguments } => standby::run(&workspace, &arguments),
