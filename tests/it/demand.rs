@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Page, Server, Site, Socket, Usage, eventually};
+use standpipe_tests::{PATIENCE, Page, Server, Site, Socket, Usage, eventually, secrets};
 
 /// Pages that say something new each time they are asked for, and whose page it is.
 async fn pages() -> Site {
@@ -67,6 +67,35 @@ async fn until_pong(client: &mut Socket) -> Vec<Value> {
             message => told.push(message),
         }
     }
+}
+
+/// SHA-256 of `sp_planted-key-of-anna`.
+const HASH: &str = "bada8a514f5bdf37d9c853ec8ec08a6f1fcb4a7e651cd42696795088a9482071";
+
+#[tokio::test]
+async fn a_credential_bounds_what_may_be_asked_for_and_nothing_else_is_started() {
+    let site = pages().await;
+    let key = secrets::plant("sp_planted-key-of-anna".to_owned());
+    let keys = format!(
+        "[auth]\nmode = \"keys\"\n[[auth.key]]\nname = \"a\"\nhash = \"sha256:{HASH}\"\nsubscribe = [\">\"]\nparams = {{ page_url = [\"{}\"] }}\n",
+        url_of(&site, 1)
+    );
+    let server = Server::start(&format!("{keys}{}", source(&site, ""))).await;
+    let with_key = |page| format!("{}&access_token={key}", query(&site, page));
+    let refused = Socket::try_open(server.addr(), &with_key(2), &[]).await.err().expect("a refusal");
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (403, &json!("FORBIDDEN")), "{refused:?}");
+    let mut client = Socket::open(server.addr(), &format!("/ws?access_token={key}")).await;
+    let subscribe = |page| json!({"op": "subscribe", "topics": [">"], "params": {"page_url": url_of(&site, page)}});
+    client.send(&subscribe(2)).await;
+    let error = client.until("error").await;
+    assert_eq!(
+        (&error["code"], &error["hint"]),
+        (&json!("FORBIDDEN"), &json!(format!("it allows `{}`", url_of(&site, 1))))
+    );
+    assert_eq!(demand(&server).await["started"], 0);
+    client.send(&subscribe(1)).await;
+    assert_eq!(client.until("event").await["key"], url_of(&site, 1));
+    assert_eq!(demand(&server).await["started"], 1);
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! What a client may see and send, whatever it asks for.
 //!
-//! A grant is two lists of topic patterns, one for what may be subscribed and one for what may be published, and a filter
-//! that is joined to every filter of the client by *and*. Everything that a client is shown (live, replayed, or as a
+//! A grant is two lists of topic patterns, one for what may be subscribed and one for what may be published, a filter
+//! that is joined to every filter of the client by *and*, and the values that parameters of demand-driven sources may
+//! have. Everything that a client is shown (live, replayed, or as a
 //! snapshot) is selected by subscriptions that [`Grant::subscriptions`] made, so that there is one place where a grant
 //! is applied. What a credential has to say for a grant is decided in `entry`.
 
 use std::{collections::HashSet, sync::Arc};
 
-use standpipe_protocol::{ErrorCode, EventView, Refusal, Topic, refusal::clip};
+use standpipe_protocol::{ErrorCode, EventView, Refusal, Topic, refusal::clip, topic::Scope};
 
-use crate::{Filter, Pattern, Selection, Subscription, wording::list};
+use crate::{AllowedParams, Filter, Pattern, Selection, Subscription, wording::list};
 
 /// More patterns for one selection would take long to find.
 const MAX_GRANTED: usize = 1024;
@@ -23,6 +24,8 @@ pub struct Grant {
     subscribe: Vec<Pattern>,
     publish: Vec<Pattern>,
     filter: Option<Arc<Filter>>,
+    /// Without it, parameters may have any value.
+    params: Option<AllowedParams>,
     wider: Wider,
 }
 
@@ -49,28 +52,43 @@ impl Grant {
     ///
     /// A list without patterns grants nothing.
     pub fn new(subscribe: Vec<Pattern>, publish: Vec<Pattern>, filter: Option<Filter>, wider: Wider) -> Self {
-        Self { subscribe: widest(subscribe), publish: widest(publish), filter: filter.map(Arc::new), wider }
+        Self {
+            subscribe: widest(subscribe),
+            publish: widest(publish),
+            filter: filter.map(Arc::new),
+            params: None,
+            wider,
+        }
+    }
+
+    /// The same, where parameters of demand-driven sources may have these values and no others.
+    #[must_use]
+    pub fn with_params(self, params: Option<AllowedParams>) -> Self {
+        Self { params, ..self }
     }
 
     /// Nothing may be seen or sent.
     pub fn nothing() -> Self {
-        Self { subscribe: Vec::new(), publish: Vec::new(), filter: None, wider: Wider::Refuse }
+        Self { subscribe: Vec::new(), publish: Vec::new(), filter: None, params: None, wider: Wider::Refuse }
     }
 
     /// Everything may be seen and sent.
     pub fn everything() -> Self {
         let everything = || vec![Pattern::everything()];
-        Self { subscribe: everything(), publish: everything(), filter: None, wider: Wider::Refuse }
+        Self { subscribe: everything(), publish: everything(), filter: None, params: None, wider: Wider::Refuse }
     }
 
     /// Whether every event may be seen.
     pub fn shows_everything(&self) -> bool {
-        self.filter.is_none() && self.subscribe.iter().any(|pattern| pattern.as_str() == ">")
+        self.filter.is_none() && self.params.is_none() && self.subscribe.iter().any(|pattern| pattern.as_str() == ">")
     }
 
-    /// Whether this event may be seen.
+    /// Whether this event may be seen. Where not all instances of demand-driven sources may be, none of their events is said to
+    /// be: which instance it is of, an event does not tell.
     pub fn shows(&self, event: EventView<'_>) -> bool {
-        self.subscribe.iter().any(|pattern| pattern.matches_name(event.topic))
+        let is_of_all = event.topic.scope() == Scope::SHARED || self.params.is_none();
+        is_of_all
+            && self.subscribe.iter().any(|pattern| pattern.matches_name(event.topic))
             && self.filter.as_ref().is_none_or(|filter| filter.matches(event))
     }
 
@@ -84,15 +102,18 @@ impl Grant {
         !self.publish.is_empty()
     }
 
-    /// What is granted of a selection. The params of a demand-driven source select no more than its patterns do; a grant
-    /// says nothing of them.
+    /// What is granted of a selection.
     ///
     /// # Errors
-    /// `FORBIDDEN`, naming the first pattern of which nothing is granted, or, unless patterns are narrowed, not all;
+    /// `FORBIDDEN`, naming the first pattern of which nothing is granted, or, unless patterns are narrowed, not all, or a
+    /// parameter that may not have its value;
     /// `LIMIT_EXCEEDED` if very many narrower ones would stand in their place.
     pub fn subscriptions(&self, selection: &Selection) -> Result<Granted, Refusal> {
         let Selection { patterns, params, filter: asked, options } = selection;
         let (patterns, narrowed) = self.patterns(patterns)?;
+        if let Some(allowed) = &self.params {
+            allowed.judge(params)?;
+        }
         let filter = self.filter(asked.as_ref());
         let subscription = |pattern| Subscription {
             pattern,
@@ -108,6 +129,9 @@ impl Grant {
     /// What is granted of a subscription that another grant had allowed: nothing, itself, or narrower ones.
     pub fn again(&self, old: &Subscription) -> Vec<Subscription> {
         let Ok((patterns, _)) = self.patterns(std::slice::from_ref(&old.pattern)) else { return Vec::new() };
+        if self.params.as_ref().is_some_and(|allowed| allowed.judge(&old.params).is_err()) {
+            return Vec::new();
+        }
         let filter = self.filter(old.asked.as_ref());
         let subscription = |pattern| Subscription { pattern, filter: filter.clone(), ..old.clone() };
         patterns.into_iter().map(subscription).collect()

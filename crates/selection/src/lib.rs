@@ -13,6 +13,7 @@
 //! URL ─────▶ Query ─────┘                          └─ Index: who, of all, wants it?
 //! ```
 
+mod allowed;
 #[cfg(test)]
 mod arbitrary;
 mod arena;
@@ -33,6 +34,7 @@ mod trie;
 mod value;
 mod wording;
 
+pub use allowed::AllowedParams;
 pub use bounds::Bounds;
 pub use filter::Filter;
 pub use grant::{Grant, Granted, Wider};

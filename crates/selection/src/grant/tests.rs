@@ -35,6 +35,45 @@ fn granted(grant: &Grant, patterns: &[&str]) -> String {
 }
 
 #[test]
+fn parameters_have_the_values_that_are_granted_and_no_others() {
+    let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    let allowed = AllowedParams([("pair".to_owned(), values(&["BTC", "ETH"]))].into());
+    let open = grant(&[">"], Wider::Refuse);
+    let bound = open.clone().with_params(Some(allowed));
+    let closed = open.clone().with_params(Some(AllowedParams::default()));
+    let asked = |grant: &Grant, name: &str, value: &str| {
+        let params = Params::from([(name.to_owned(), value.to_owned())]);
+        let told = grant.subscriptions(&Selection { params, ..selection(&["a"]) });
+        told.map(|_| ()).map_err(|refusal| format!("{}; {}", refusal.message, refusal.hint.unwrap_or_default()))
+    };
+    assert_eq!(asked(&open, "pair", "DOGE"), Ok(()));
+    assert_eq!(asked(&bound, "pair", "BTC"), Ok(()));
+    expect![[r"
+        `pair=DOGE` may not be asked for with this credential; it allows `BTC`, `ETH`
+        `page=BTC` may not be asked for with this credential; it allows no value of `page`
+        `pair=BTC` may not be asked for with this credential; it allows no value of `pair`"]]
+    .assert_eq(
+        &[asked(&bound, "pair", "DOGE"), asked(&bound, "page", "BTC"), asked(&closed, "pair", "BTC")]
+            .map(Result::unwrap_err)
+            .join("\n"),
+    );
+    assert_eq!(granted(&closed, &["a"]), "a []", "what has no parameters is not their matter");
+    let old = open.subscriptions(&Selection { params: [("pair".into(), "DOGE".into())].into(), ..selection(&["a"]) });
+    assert_eq!(bound.again(&old.unwrap().subscriptions[0]), [], "what was asked for before the grant was bound");
+}
+
+#[test]
+fn whether_an_event_of_an_instance_may_be_seen_is_not_said_where_not_all_may() {
+    let topic = Topic::new("a").unwrap();
+    let of_instance = topic.clone().within(Scope::instance(std::num::NonZeroU32::MIN));
+    let view = |topic| EventView { topic, key: None, id: None, ts: None, source: "s", data: "1" };
+    let open = grant(&[">"], Wider::Refuse);
+    let bound = open.clone().with_params(Some(AllowedParams::default()));
+    assert!(open.shows(view(&of_instance)) && bound.shows(view(&topic)) && !bound.shows(view(&of_instance)));
+    assert!(open.shows_everything() && !bound.shows_everything());
+}
+
+#[test]
 fn a_wider_pattern_is_refused_or_narrowed_and_it_is_said() {
     let asked: [&[&str]; 7] = [&["a.x"], &["a.>"], &["a.>", "b"], &[">"], &["*.x"], &["c.>"], &["a.x", "c"]];
     let of = |wider| {

@@ -3,16 +3,22 @@
 //! This file checks between keys, and reads what needs the limits of filters. What a key or a token is worth is decided
 //! by the entry; the keys of tokens that have to be fetched are fetched by the server once it runs.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use ::config::{Value, ValueKind};
 use standpipe_entry::auth::{
     Algorithm, Hash, Key, KeySet, Rules,
-    claims::{MAX_NAME_BYTES, MAX_PATTERNS, Terms},
-    key_set::Known,
+    claims::{MAX_NAME_BYTES, MAX_PATTERNS, MAX_VALUES, Terms},
+    key_set::Known as KnownKeys,
 };
 use standpipe_protocol::{Json, refusal::did_you_mean};
-use standpipe_selection::{Bounds, Filter, Grant, Pattern, Wider};
+use standpipe_selection::{AllowedParams, Bounds, Filter, Grant, Pattern, Wider};
 use url::Url;
 
 use super::{
@@ -47,6 +53,15 @@ pub enum TokenKeys {
     Url(KeysUrl, Duration),
 }
 
+/// What there is for credentials to name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) bounds: Bounds,
+    pub(super) plans: &'a BTreeSet<&'a str>,
+    /// The parameters of all sources.
+    pub(super) params: &'a [String],
+}
+
 /// How clients prove who they are, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -65,6 +80,9 @@ choice! {
 /// Where a set of keys is: `http://` or `https://`. Its path and query may be secret.
 #[derive(Clone)]
 pub struct KeysUrl(pub Url);
+
+/// The values that parameters of sources may have.
+pub(super) struct ParamValues(AllowedParams);
 
 /// A filter that is still a text: how much it may ask for is told elsewhere.
 pub(super) struct FilterText(Json);
@@ -104,8 +122,7 @@ impl Auth {
         auth: &AuthKeys,
         keys: Vec<(String, KeyKeys)>,
         jwt: JwtKeys,
-        bounds: Bounds,
-        plans: &BTreeSet<&str>,
+        known: Known<'_>,
         reader: &mut Reader<'_>,
     ) -> Self {
         let mode = |mode: Mode| if auth.mode == mode { None } else { Some(()) };
@@ -123,10 +140,10 @@ impl Auth {
         match auth.mode {
             Mode::None => Self::Open,
             Mode::Keys => {
-                check_plans(&keys, plans, reader);
-                Self::Keys(check_keys(keys, auth.wider, bounds, reader))
+                check_plans(&keys, known.plans, reader);
+                Self::Keys(check_keys(keys, auth.wider, known, reader))
             }
-            Mode::Jwt => match check_tokens(jwt, auth.wider, bounds, reader) {
+            Mode::Jwt => match check_tokens(jwt, auth.wider, known, reader) {
                 Some((rules, keys)) => Self::Tokens(Box::new(rules), keys),
                 // There are problems: nobody will use this.
                 None => Self::Keys(Vec::new()),
@@ -163,14 +180,14 @@ fn check_plans(keys: &[(String, KeyKeys)], plans: &BTreeSet<&str>, reader: &mut 
     }
 }
 
-fn check_keys(keys: Vec<(String, KeyKeys)>, wider: Wider, bounds: Bounds, reader: &mut Reader<'_>) -> Vec<Key> {
+fn check_keys(keys: Vec<(String, KeyKeys)>, wider: Wider, known: Known<'_>, reader: &mut Reader<'_>) -> Vec<Key> {
     if keys.is_empty() && reader.problems.is_empty() {
         reader.problem("auth.key", "there is none: nobody could connect", "`standpipe key` makes one");
     }
     let (mut taken, mut hashes) = (BTreeSet::new(), BTreeSet::new());
     let mut checked = Vec::new();
     for (path, keys) in keys {
-        let KeyKeys { name, hash, subject, subscribe, publish, filter, plan } = keys;
+        let KeyKeys { name, hash, subject, subscribe, publish, filter, params, plan } = keys;
         if !taken.insert(name.clone()) {
             reader.problem(&format!("{path}.name"), "another key has this name", "names are unique");
         }
@@ -187,7 +204,9 @@ fn check_keys(keys: Vec<(String, KeyKeys)>, wider: Wider, bounds: Bounds, reader
             reader.problem(&path, "it allows nothing", "write subscribe = [\">\"] to have it see everything");
         }
         check_patterns(&path, &subscribe, &publish, reader);
-        let filter = filter.and_then(|FilterText(json)| match Filter::parse(&json, &bounds) {
+        let params = params.map(|ParamValues(values)| values);
+        check_params(&path, params.as_ref(), known.params, reader);
+        let filter = filter.and_then(|FilterText(json)| match Filter::parse(&json, &known.bounds) {
             Ok(filter) => Some(filter),
             Err(refusal) => {
                 reader.problem(&format!("{path}.filter"), refusal.message, refusal.hint.unwrap_or_default());
@@ -199,7 +218,7 @@ fn check_keys(keys: Vec<(String, KeyKeys)>, wider: Wider, bounds: Bounds, reader
             name: name.into(),
             hash,
             plan: plan.map(Arc::from),
-            grant: Arc::new(Grant::new(subscribe, publish, filter, wider)),
+            grant: Arc::new(Grant::new(subscribe, publish, filter, wider).with_params(params)),
         });
     }
     checked
@@ -214,7 +233,28 @@ fn check_patterns(path: &str, subscribe: &[Pattern], publish: &[Pattern], reader
     }
 }
 
-fn check_tokens(jwt: JwtKeys, wider: Wider, bounds: Bounds, reader: &mut Reader<'_>) -> Option<(Rules, TokenKeys)> {
+/// Refuses names of parameters that no source has: whoever has the credential would get nothing of what was meant.
+fn check_params(path: &str, params: Option<&AllowedParams>, known: &[String], reader: &mut Reader<'_>) {
+    let Some(params) = params else { return };
+    // A source that cannot be read has names, too.
+    if !reader.problems.is_empty() {
+        return;
+    }
+    let sorted: BTreeSet<_> = known.iter().map(String::as_str).collect();
+    for name in params.0.keys().filter(|name| !known.contains(*name)) {
+        let right = match did_you_mean(name, sorted.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "no source has it in `params`".to_owned(),
+        };
+        reader.problem(&format!("{path}.params.{name}"), "there is no such parameter", right);
+    }
+    if params.count() > MAX_VALUES {
+        let what = format!("it has {} values", params.count());
+        reader.problem(&format!("{path}.params"), what, format!("at most {MAX_VALUES} are looked through"));
+    }
+}
+
+fn check_tokens(jwt: JwtKeys, wider: Wider, known: Known<'_>, reader: &mut Reader<'_>) -> Option<(Rules, TokenKeys)> {
     let JwtKeys { algorithm, secret, key_file, jwks_file, jwks_url, refresh, issuer, audience, leeway, claim, .. } =
         jwt;
     check_patterns("auth.jwt", &jwt.subscribe, &jwt.publish, reader);
@@ -246,7 +286,7 @@ fn check_tokens(jwt: JwtKeys, wider: Wider, bounds: Bounds, reader: &mut Reader<
         }
         (None, None, Some(ExistingFile(path)), None) if !is_shared => {
             let read = fs::read(&path).map_err(|error| error.to_string());
-            if let Err(error) = read.and_then(|text| Known::parse(&text, algorithm).map_err(|e| e.to_string())) {
+            if let Err(error) = read.and_then(|text| KnownKeys::parse(&text, algorithm).map_err(|e| e.to_string())) {
                 reader.problem("auth.jwt.jwks_file", error, "");
             }
             TokenKeys::File(path, refresh)
@@ -261,7 +301,9 @@ fn check_tokens(jwt: JwtKeys, wider: Wider, bounds: Bounds, reader: &mut Reader<
             return None;
         }
     };
-    let terms = Terms { subscribe: jwt.subscribe, publish: jwt.publish, wider, bounds };
+    let params = jwt.params.map(|ParamValues(values)| values);
+    check_params("auth.jwt", params.as_ref(), known.params, reader);
+    let terms = Terms { subscribe: jwt.subscribe, publish: jwt.publish, params, wider, bounds: known.bounds };
     Some((Rules { algorithm, issuers: issuer, audiences: audience, leeway, claim, terms }, keys))
 }
 
@@ -329,6 +371,26 @@ impl Setting for Pattern {
             Ok(pattern) => Some(pattern),
             Err(refusal) => reader.refuse(found, refusal.message, refusal.hint.unwrap_or_default()),
         }
+    }
+}
+
+impl Setting for ParamValues {
+    const SHAPE: Shape = Shape::Map;
+
+    fn kind() -> String {
+        "a table, each NAME = a list of texts".to_owned()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let ValueKind::Table(table) = &found.value.kind else { return wrong_type::<_, Self>(found, reader) };
+        // Sorted, so that the same file gives the same report.
+        let sorted: BTreeMap<&String, &Value> = table.iter().collect();
+        let values = sorted.into_iter().map(|(name, value)| {
+            let texts = Vec::<String>::read(&found.element(&format!(".{name}"), value), reader)?;
+            Some((name.clone(), texts.into_iter().collect()))
+        });
+        let values: Vec<_> = values.collect();
+        values.into_iter().collect::<Option<_>>().map(|values| Self(AllowedParams(values)))
     }
 }
 

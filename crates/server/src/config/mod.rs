@@ -153,7 +153,7 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let admin = section(root, "admin", reader, sections::AdminKeys::read);
     let sources = source::read(root.get("source"), reader);
     let demanded = sources.iter().filter_map(|source| source.demand.as_ref());
-    let params = demanded.flat_map(|demand| &demand.params).map(ToString::to_string).collect();
+    let params: Vec<String> = demanded.flat_map(|demand| &demand.params).map(ToString::to_string).collect();
     let server = server.map(|keys| Server::check(keys, reader))?;
     let limit_keys = limits?;
     let limits = Limits::check(&limit_keys);
@@ -162,8 +162,10 @@ fn read(root: &Table, reader: &mut Reader<'_>) -> Option<Settings> {
     let client = Client::check(&client?, &limit_keys, [log.max_bytes, snapshot.max_bytes], &server, reader);
     let plans = plan::read(root, entry::of_credential(&limit_keys), &client.each, reader);
     let auth = auth?;
+    let names = plan::all_names(root);
+    let known = auth::Known { bounds: limits.bounds, plans: &names, params: &params };
     Some(Settings {
-        auth: Auth::check(&auth, keys, jwt?, limits.bounds, &plan::all_names(root), reader),
+        auth: Auth::check(&auth, keys, jwt?, known, reader),
         snapshot,
         log,
         drain: Drain::check(&drain?, reader),

@@ -12,7 +12,7 @@ use standpipe_protocol::{Confirm, Overflow};
 use standpipe_selection::{Pattern, Wider};
 
 use super::{
-    auth::{FilterText, KeysUrl, Mode},
+    auth::{FilterText, KeysUrl, Mode, ParamValues},
     billing::{Amount, Events, Prices, SinkKind, Unproven},
     keys::{Key, section},
     numbers::{Between, NoLimitAtZero, UpTo},
@@ -177,9 +177,10 @@ section! {
         issuer: Vec<String> = Vec::<String>::new(), "What `iss` has to be, one of these. None: it is not looked at.";
         audience: Vec<String> = Vec::<String>::new(), "What `aud` has to be, one of these. None: a token with an audience is refused.";
         leeway: Duration = "60s", "By how much the clock of the issuer may differ.";
-        claim: String = "standpipe", "The claim that says what a client may see and send: `{subscribe, publish, filter, plan}`.";
+        claim: String = "standpipe", "The claim that says what a client may see and send: `{subscribe, publish, filter, params, plan}`.";
         subscribe: Vec<Pattern> = Vec::<String>::new(), "The topics of a token whose claim does not say.";
         publish: Vec<Pattern> = Vec::<String>::new(), "The same for publishing.";
+        params: Option<ParamValues>, "The same for the values of parameters of demand-driven sources. Without it, any.";
     }
 }
 
@@ -191,6 +192,7 @@ section! {
         subscribe: Vec<Pattern> = Vec::<String>::new(), "The topics that its client may subscribe.";
         publish: Vec<Pattern> = Vec::<String>::new(), "The topics that it may publish to.";
         filter: Option<FilterText>, "Holds for every event that the client is shown, whatever it selects.";
+        params: Option<ParamValues>, "The values that its client may give to parameters of demand-driven sources, as `{ pair = [\"BTC\"] }`, exactly as written; a parameter that is not named, it may not give at all. Without it, any.";
         plan: Option<String>, "The plan of its client.";
     }
 }

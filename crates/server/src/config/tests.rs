@@ -447,6 +447,26 @@ fn a_run_of_the_platform_listens_where_callers_are_sent_to() {
 }
 
 #[test]
+fn a_grant_names_parameters_that_there_are() {
+    let text = |params: &str| {
+        format!(
+            "[auth]\nmode = \"keys\"\n[[auth.key]]\nname = \"a\"\nhash = \"sha256:{}\"\nsubscribe = [\">\"]\nparams = {params}\n\
+             [[source]]\nname = \"pairs\"\nkind = \"http_poll\"\nparams = [\"pair\"]\nurl = \"https://feed.example/{{pair}}\"\nevery = \"1s\"\n",
+            "a".repeat(64)
+        )
+    };
+    assert!(parse_toml(&text("{ pair = [\"BTC\"] }"), &nothing()).is_ok());
+    check(
+        &text("{ piar = [\"BTC\"] }"),
+        &expect!["`auth.key.a.params.piar`: there is no such parameter; did you mean `pair`?"],
+    );
+    check(
+        &text("{ pair = \"BTC\" }"),
+        &expect![[r#"`auth.key.a.params.pair`: found "BTC"; it is a list, each a text"#]],
+    );
+}
+
+#[test]
 fn what_a_run_of_the_platform_owes_is_kept_under_its_name() {
     let text = format!("[billing]\nsink = \"file\"\n{SMALLEST}");
     let home = [("APIFY_IS_AT_HOME", "1"), ("ACTOR_RUN_ID", "Run1"), ("APIFY_TOKEN", "t")];

@@ -40,7 +40,8 @@ fn now() -> u64 {
 }
 
 fn rules(algorithm: Algorithm) -> Rules {
-    let terms = Terms { subscribe: Vec::new(), publish: Vec::new(), wider: Wider::Refuse, bounds: BOUNDS };
+    let (subscribe, publish) = (Vec::new(), Vec::new());
+    let terms = Terms { subscribe, publish, params: None, wider: Wider::Refuse, bounds: BOUNDS };
     Rules {
         algorithm,
         issuers: vec!["me".to_owned()],

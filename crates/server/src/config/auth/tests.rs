@@ -92,7 +92,7 @@ fn what_is_wrong_is_told_and_never_what_may_be_secret() {
         `auth.key.k.name`: another key has this name; names are unique
         `auth.key.k.hash`: another key has this hash; each key is a key of its own
         --
-        `auth.key.k.scope`: there is no such key; there are name, hash, subject, subscribe, publish, filter, plan
+        `auth.key.k.scope`: there is no such key; there are name, hash, subject, subscribe, publish, filter, params, plan
         `auth.key.k.subscribe[0]`: the topic pattern `a..b` has an empty token; tokens stand between single dots, as in `trades.BTC`
         `auth.key.k`: it allows nothing; write subscribe = [">"] to have it see everything
         `auth.key.k.filter`: unknown operator `near` at `x`; operators are `eq`, `ne`, `in`, `nin`, `gt`, `gte`, `lt`, `lte`, `prefix`, `suffix`, `contains`, `exists`; a nested field is written `user.name`
