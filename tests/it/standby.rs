@@ -1,6 +1,9 @@
 //! Actors under the local Standby platform: what callers get, which run serves them, and how runs end.
 
+mod actors;
 mod faulty;
+mod image;
+mod packaging;
 mod passing;
 mod runs;
 mod sdks;

@@ -183,7 +183,7 @@ fn python() -> PathBuf {
 }
 
 /// Where Node's packages are installed.
-pub(crate) fn node_packages() -> PathBuf {
+pub fn node_packages() -> PathBuf {
     paths::target().join("clients/node/node_modules")
 }
 

@@ -59,18 +59,36 @@ impl Folder {
         self.0.insert(path.into(), Content::Program(file.to_owned()));
     }
 
-    /// Writes all of it, in the place of what was made here before.
+    /// Writes all of it, in the place of what was made here before. A file that is right already is left as it is, so that what was
+    /// built from it need not be built again.
     pub(crate) fn write(mut self, out: &Path) -> Result<(), Error> {
         self.text(".actorignore", self.ignored());
-        clear(out)?;
+        if may_be_written(out)? {
+            self.clear(out)?;
+        }
         for (path, content) in &self.0 {
             let file = out.join(path);
             let unwritable = |why| Error::Unwritable { file: file.clone(), why };
             fs::create_dir_all(file.parent().unwrap_or(out)).map_err(unwritable)?;
             match content {
+                Content::Text(text) if fs::read(&file).is_ok_and(|now| now == text.as_bytes()) => {}
                 Content::Text(text) => fs::write(&file, text).map_err(unwritable)?,
                 // With its mode.
                 Content::Program(program) => _ = fs::copy(program, &file).map_err(unwritable)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was made before and is not to be any more.
+    fn clear(&self, out: &Path) -> Result<(), Error> {
+        for file in files(out)? {
+            let is_wanted = file.strip_prefix(out).is_ok_and(|path| self.0.contains_key(path));
+            if !is_wanted {
+                fs::remove_file(&file).map_err(|why| Error::Unwritable { file: file.clone(), why })?;
+                // As far up as nothing else is there.
+                let folders = file.ancestors().skip(1).take_while(|folder| *folder != out);
+                let _ = folders.map(fs::remove_dir).take_while(io::Result::is_ok).last();
             }
         }
         Ok(())
@@ -88,30 +106,15 @@ impl Folder {
     }
 }
 
-/// Makes room for the folder: of one that was made here, all goes that was.
-fn clear(out: &Path) -> Result<(), Error> {
-    let unwritable = |why| Error::Unwritable { file: out.to_owned(), why };
-    let entries = match fs::read_dir(out) {
-        Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(unwritable)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(Error::InTheWay(out.to_owned())),
-        Err(why) => return Err(unwritable(why)),
-    };
-    if entries.is_empty() {
-        return Ok(());
+/// Whether there is a folder already. One that is neither empty nor ours is an error.
+fn may_be_written(out: &Path) -> Result<bool, Error> {
+    match fs::read_dir(out).map(Iterator::count) {
+        Ok(entries) if entries == 0 || is_ours(out) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(_) => Err(Error::InTheWay(out.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(Error::InTheWay(out.to_owned())),
+        Err(why) => Err(Error::Unwritable { file: out.to_owned(), why }),
     }
-    if !is_ours(out) {
-        return Err(Error::InTheWay(out.to_owned()));
-    }
-    for entry in entries {
-        if KEPT.iter().any(|kept| entry.file_name() == *kept) {
-            continue;
-        }
-        let is_folder = entry.file_type().map_err(unwritable)?.is_dir();
-        let path = entry.path();
-        if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(unwritable)?;
-    }
-    Ok(())
 }
 
 fn is_ours(out: &Path) -> bool {
@@ -122,22 +125,30 @@ fn is_ours(out: &Path) -> bool {
 
 /// What there is to be pushed.
 pub(crate) fn measured(out: &Path) -> Result<Packed, Error> {
-    let (mut files, mut bytes, mut folders) = (0, 0, vec![out.to_owned()]);
+    let files = files(out)?;
+    let mut bytes = 0;
+    for file in &files {
+        bytes += fs::metadata(file).map_err(|why| Error::Unreadable { file: file.clone(), why })?.len();
+    }
+    let push = if bytes < MAX_FILES_BYTES { Push::Files } else { Push::Archive };
+    Ok(Packed { files: files.len(), bytes, push })
+}
+
+/// The files of a folder, but for what is kept in it.
+fn files(out: &Path) -> Result<Vec<PathBuf>, Error> {
+    let (mut files, mut folders) = (Vec::new(), vec![out.to_owned()]);
     while let Some(folder) = folders.pop() {
         let unreadable = |why| Error::Unreadable { file: folder.clone(), why };
         for entry in fs::read_dir(&folder).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            let about = entry.metadata().map_err(unreadable)?;
             let is_kept = folder == out && KEPT.iter().any(|kept| entry.file_name() == *kept);
-            if about.is_dir() && !is_kept {
-                folders.push(entry.path());
-            } else if about.is_file() {
-                (files, bytes) = (files + 1, bytes + about.len());
+            if !is_kept {
+                let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
+                if is_folder { &mut folders } else { &mut files }.push(entry.path());
             }
         }
     }
-    let push = if bytes < MAX_FILES_BYTES { Push::Files } else { Push::Archive };
-    Ok(Packed { files, bytes, push })
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -160,7 +171,9 @@ mod tests {
         folder(&[("old/file", "1"), ("both", "1")]).write(&out).unwrap();
         fs::create_dir_all(out.join("target/debug")).unwrap();
         fs::write(out.join("target/debug/standpipe"), "built").unwrap();
+        let written = fs::metadata(out.join(".actor/actor.json")).unwrap().modified().unwrap();
         folder(&[("both", "2")]).write(&out).unwrap();
+        assert_eq!(fs::metadata(out.join(".actor/actor.json")).unwrap().modified().unwrap(), written, "it was right");
         assert!(!out.join("old").exists() && out.join("target/debug/standpipe").exists());
         assert_eq!(fs::read_to_string(out.join("both")).unwrap(), "2");
         assert_eq!(

@@ -18,14 +18,11 @@ pub(crate) fn add(folder: &mut Folder, server: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The newest version of glibc that it asks for: its table of symbols names each of them.
+/// The newest version of glibc that it asks for: its table of texts, each with a zero at its end, has all of them.
 fn newest(program: &[u8]) -> Option<(u32, u32)> {
-    const MARK: &[u8] = b"GLIBC_";
-    let marks = program.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK);
-    let versions = marks.filter_map(|(at, _)| {
-        let rest = program.get(at + MARK.len()..)?;
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        let mut parts = std::str::from_utf8(rest.get(..end.min(16))?).ok()?.split('.');
+    let asked = program.split(|byte| *byte == 0).filter_map(|text| text.strip_prefix(b"GLIBC_"));
+    let versions = asked.filter_map(|version| {
+        let mut parts = std::str::from_utf8(version).ok()?.split('.');
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     });
     versions.max()
@@ -37,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_found_among_other_bytes() {
-        assert_eq!(newest(b"\x7fELF\0GLIBC_2.2.5\0GLIBC_PRIVATE\0\xffGLIBC_2.34\0GLIBC_2.4\0GLIBC_"), Some((2, 34)));
+        assert_eq!(newest(b"\x7fELF\0GLIBC_2.2.5\0GLIBC_PRIVATE\0\xff\0GLIBC_2.34\0GLIBC_2.4\0GLIBC_"), Some((2, 34)));
         assert_eq!(newest(b"\x7fELF static"), None);
     }
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -78,11 +79,24 @@ pub(crate) fn toolchain(root: &Path) -> Result<String, Error> {
     version.map(str::to_owned).ok_or(Error::Failed { what: "rustc --version", why: told })
 }
 
-/// The files under a path that belong to the repository and are not tests.
+/// The files under a path that are not tests, nor what an editor leaves behind.
 fn files(root: &Path, path: &str) -> Result<Vec<PathBuf>, Error> {
-    let told = run("git ls-files", Command::new("git").args(["ls-files", "-z", "--", path]).current_dir(root))?;
-    let is_test = |file: &Path| file.iter().any(|part| part == "tests" || part == "tests.rs");
-    Ok(told.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(|file| !is_test(file)).collect())
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::from(path)]);
+    while let Some(folder) = folders.pop() {
+        let unreadable = |why| Error::Unreadable { file: root.join(&folder), why };
+        for entry in fs::read_dir(root.join(&folder)).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let is_wanted = name.to_str().is_some_and(|name| {
+                !matches!(name, "tests" | "tests.rs") && !name.starts_with('.') && !name.ends_with(['~', '#'])
+            });
+            let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
+            if is_wanted {
+                if is_folder { &mut folders } else { &mut files }.push(folder.join(name));
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// Where a crate of ours is.
