@@ -8,6 +8,7 @@ mod billing;
 mod clients;
 mod config;
 mod conflate;
+mod console;
 mod contract;
 mod credentials;
 mod crowd;

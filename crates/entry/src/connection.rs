@@ -275,7 +275,7 @@ mod tests {
     use standpipe_selection::Query;
 
     use super::*;
-    use crate::{Auth, Pass, Published, Readiness};
+    use crate::{Auth, Pass, Published, Readiness, service::Page};
 
     /// A service whose connections take at least 500 bytes each.
     struct Idle;
@@ -314,7 +314,7 @@ mod tests {
             String::new()
         }
 
-        async fn connections(&self) -> Json {
+        async fn connections(&self, _: Page) -> Json {
             Json::written("[]")
         }
 

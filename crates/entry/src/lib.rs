@@ -21,6 +21,7 @@ mod authority;
 mod body;
 pub mod config;
 mod connection;
+mod console;
 #[cfg(test)]
 mod contract;
 pub mod counts;

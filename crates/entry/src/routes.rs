@@ -37,7 +37,7 @@ use crate::{
 
 /// Every route: its methods, its path, what it is for. The index, the 404 and the documentation are made from it.
 pub const ROUTES: &[(&str, &str, &str)] = &[
-    ("GET", "/", "this index; with an upgrade header, the same as /ws"),
+    ("GET", "/", "this index; for browsers the console; with an upgrade header, the same as /ws"),
     ("GET", "/ws", "WebSocket: events, selected by the URL or by messages"),
     ("GET", "/ws/{topic}", "WebSocket: events of one topic pattern"),
     ("GET", "/events", "the same as server-sent events, selected by the URL"),
@@ -45,7 +45,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/ready", "whether new clients should come here"),
     ("GET", "/status", "aggregates"),
     ("GET", "/metrics", "metrics for Prometheus"),
-    ("GET, DELETE", "/connections", "all connections; close those of ?subject="),
+    ("GET, DELETE", "/connections", "connections, a page at a time; close those of ?subject="),
     ("GET, DELETE", "/connections/{id}", "one connection; close it"),
     ("GET", "/sources", "the state of the sources"),
     ("POST", "/publish", "events for a push source: one, an array, or NDJSON"),

@@ -11,6 +11,34 @@ use standpipe_selection::Query;
 
 use crate::{Auth, Pass, Upgrade};
 
+/// Which of the connections are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// In which order.
+    pub order: Order,
+    /// How many, at most.
+    pub limit: usize,
+    /// Those behind this one, in the order of ids.
+    pub after: Option<ConnectionId>,
+}
+
+/// What connections are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Their names.
+    Id,
+    /// What waits for them, the most first, and then how far behind they are.
+    Waiting,
+}
+
+impl Page {
+    /// How many where nothing is said.
+    pub const USUAL: usize = 1000;
+
+    /// How many may be asked for.
+    pub const MOST: usize = 10_000;
+}
+
 /// What stands behind the routes. Generic, not a trait object: [`Service::serve`] is the life of every connection.
 ///
 /// Every question is asked with a deadline ([`crate::config::Deadlines::answer`]); past it the future is dropped and the
@@ -59,8 +87,9 @@ pub trait Service: Send + Sync + 'static {
     /// All metrics, in Prometheus' text format 0.0.4.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 
-    /// All connections.
-    fn connections(&self) -> impl Future<Output = Json> + Send;
+    /// A page of the connections: `connections`, how many there are in `total`, and the name of the last one as `next` where more
+    /// follow in the order of ids.
+    fn connections(&self, page: Page) -> impl Future<Output = Json> + Send;
 
     /// One connection, if it is there.
     fn connection(&self, id: ConnectionId) -> impl Future<Output = Option<Json>> + Send;

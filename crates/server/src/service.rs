@@ -1,9 +1,12 @@
 //! What the routes show and forward, answered by those who own it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{cmp::Reverse, net::SocketAddr, sync::Arc};
 
 use standpipe_connections::{Closing, clock::unix_ms, measured};
-use standpipe_entry::{Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade};
+use standpipe_entry::{
+    Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade,
+    service::{Order, Page},
+};
 use standpipe_fanout::Log as _;
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState, Transport};
 use standpipe_selection::{Lease, Query};
@@ -143,8 +146,23 @@ impl Service for Standpipe {
         })
     }
 
-    async fn connections(&self) -> Json {
-        json(&serde_json::json!({ "connections": self.sessions.fanout.describe(None).await }))
+    async fn connections(&self, page: Page) -> Json {
+        let mut all = self.sessions.fanout.describe(None).await;
+        let total = all.len();
+        match page.order {
+            Order::Id => {
+                all.retain(|one| page.after.is_none_or(|after| one.id > after));
+                all.sort_by_key(|one| one.id);
+            }
+            Order::Waiting => all.sort_by_key(|one| (Reverse((one.queue_bytes, one.lag)), one.id)),
+        }
+        let next = all.get(page.limit.saturating_sub(1)).filter(|_| page.order == Order::Id && all.len() > page.limit);
+        let next = next.map(|last| last.id.to_string());
+        all.truncate(page.limit);
+        json(&match next {
+            Some(next) => serde_json::json!({ "connections": all, "total": total, "next": next }),
+            None => serde_json::json!({ "connections": all, "total": total }),
+        })
     }
 
     async fn connection(&self, id: ConnectionId) -> Option<Json> {

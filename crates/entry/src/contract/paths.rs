@@ -11,6 +11,7 @@ use super::{schemas::Schemas, url};
 use crate::{
     Fault,
     routes::{Index, Receipt},
+    service::Page,
 };
 
 /// One operation, as OpenAPI has it.
@@ -125,7 +126,7 @@ pub(super) fn operation(method: &str, path: &str, about: &str, schemas: &mut Sch
             "Prometheus' text format 0.0.4.",
             json!({ "text/plain": { "schema": { "type": "string" } } }),
         )]),
-        ("GET", "/connections") => operators(vec![(200, "All connections.", json_of(list("connections")))]),
+        ("GET", "/connections") => paged(operators(vec![(200, "A page of them.", json_of(page_of("connections")))])),
         ("DELETE", "/connections") => closing_all(operators(vec![(
             200,
             "They are being closed, as `KICKED`.",
@@ -165,6 +166,27 @@ fn one(operation: Operation) -> Operation {
         codes: [operation.codes, refusals(&[ErrorCode::NotFound])].concat(),
         ..operation
     }
+}
+
+fn paged(operation: Operation) -> Operation {
+    let order = json!({ "type": "string", "enum": ["id", "waiting"], "default": "id" });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": Page::MOST, "default": Page::USUAL });
+    let parameters = vec![
+        in_query("sort", "By their names, or those first for whom most is waiting.", order),
+        in_query("limit", "How many.", limit),
+        in_query("after", "Those behind it, in the order of names: `next` of the page before.", connection()),
+    ];
+    let wrong = [ErrorCode::UnknownParameter, ErrorCode::InvalidField];
+    Operation { parameters, codes: [operation.codes, refusals(&wrong)].concat(), ..operation }
+}
+
+fn page_of(name: &str) -> Value {
+    let mut page = list(name);
+    page["required"] = json!([name, "total"]);
+    page["properties"]["total"] =
+        json!({ "type": "integer", "minimum": 0, "description": "How many there are in all." });
+    page["properties"]["next"] = connection();
+    page
 }
 
 fn closing_all(operation: Operation) -> Operation {

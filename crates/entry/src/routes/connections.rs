@@ -11,6 +11,7 @@ use crate::{
     Service,
     answer::{self, Response},
     rejection::Rejection,
+    service::{Order, Page},
 };
 
 /// What may be done to connections.
@@ -35,7 +36,29 @@ async fn all<S: Service>(call: &Call<S>, query: &str) -> Result<Response, Reject
         let closed = call.answered(call.service().close_all(&subject)).await?;
         return Ok(answer::json(StatusCode::OK, format!(r#"{{"closed":{closed}}}"#)));
     }
-    Ok(ok(&call.answered(call.service().connections()).await?))
+    let page = page(query)?;
+    Ok(ok(&call.answered(call.service().connections(page)).await?))
+}
+
+/// Which of the connections are asked for.
+fn page(query: &str) -> Result<Page, Refusal> {
+    let [sort, limit, after] = parameters("/connections", query, ["sort", "limit", "after"])?;
+    let invalid = |message: &str, hint: &str| Refusal::new(ErrorCode::InvalidField, message).hint(hint.to_owned());
+    let order = match sort.as_deref() {
+        None | Some("id") => Order::Id,
+        Some("waiting") => Order::Waiting,
+        Some(_) => return Err(invalid("`sort` is no order", "it is `id` or `waiting`")),
+    };
+    let limit = limit.map_or(Ok(Page::USUAL), |text| {
+        let limit = text.parse().ok().filter(|limit| (1..=Page::MOST).contains(limit));
+        limit.ok_or_else(|| invalid("`limit` is no number of connections", &format!("it is from 1 to {}", Page::MOST)))
+    })?;
+    let hint = "it is the `next` of the page before, which is in the order of ids";
+    let after = after.map(|text| text.parse().map_err(|()| invalid("`after` is no connection", hint))).transpose()?;
+    if after.is_some() && order != Order::Id {
+        return Err(invalid("`after` has no meaning in this order", hint));
+    }
+    Ok(Page { order, limit, after })
 }
 
 /// Whose connections are to be closed. Nobody closes all by leaving something out.

@@ -1,8 +1,8 @@
-//! `GET /`: what this is, and where to go from here.
+//! `GET /`: what this is, and where to go from here; for people at a browser, the console.
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use standpipe_protocol::PROTOCOL;
 use warp::{Filter, filters::BoxedFilter};
@@ -11,6 +11,7 @@ use super::{Call, GET, ROUTES, Shared, call};
 use crate::{
     Service,
     answer::{self, Response},
+    console,
     rejection::Rejection,
 };
 
@@ -34,11 +35,18 @@ struct Line {
 }
 
 pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,)> {
-    warp::path::end().and(call(shared)).map(|call: Call<S>| answer::of(index(&call))).boxed()
+    warp::path::end()
+        .and(call(shared))
+        .and(warp::header::headers_cloned())
+        .map(|call: Call<S>, headers: HeaderMap| answer::of(index(&call, &headers)))
+        .boxed()
 }
 
-fn index<S: Service>(call: &Call<S>) -> Result<Response, Rejection> {
+fn index<S: Service>(call: &Call<S>, headers: &HeaderMap) -> Result<Response, Rejection> {
     call.only(GET)?;
+    if let Some(page) = console::is_wanted(headers).then(console::page).flatten() {
+        return Ok(page);
+    }
     let lines = ROUTES.iter().map(|&(method, path, about)| Line { method, path, about });
     let index =
         Index { name: "standpipe", version: env!("CARGO_PKG_VERSION"), protocol: PROTOCOL, routes: lines.collect() };

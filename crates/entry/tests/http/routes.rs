@@ -35,7 +35,7 @@ async fn every_route_answers() {
         GET /ready 200 application/json {"ready":true}
         GET /status 200 application/json {"connections":1}
         GET /metrics 200 text/plain; version=0.0.4; charset=utf-8 standpipe_up 1
-        GET /connections 200 application/json [{"id":"c00000000000000ff"}]
+        GET /connections 200 application/json [{"id":"c00000000000000ff","asked":"Id 1000 false"}]
         GET /connections/c00000000000000ff 200 application/json {"id":"c00000000000000ff"}
         DELETE /connections/c00000000000000ff 200 application/json {"closed":"c00000000000000ff"}
         GET /sources 200 application/json [{"name":"in"}]

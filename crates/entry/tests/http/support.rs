@@ -21,6 +21,7 @@ use standpipe_entry::{
     Auth, AuthorizationHeader, Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass,
     Proxies, Published, Readiness, Service, Upgrade,
     config::{Allowance, Guests, Socket},
+    service::Page,
 };
 use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal, Transport};
 use standpipe_selection::{Bounds, Query};
@@ -116,8 +117,9 @@ impl Service for House {
         "standpipe_up 1\n".to_owned()
     }
 
-    async fn connections(&self) -> Json {
-        Json::written(format!(r#"[{{"id":"{KNOWN}"}}]"#))
+    async fn connections(&self, page: Page) -> Json {
+        let Page { order, limit, after } = page;
+        Json::written(format!(r#"[{{"id":"{KNOWN}","asked":"{order:?} {limit} {}"}}]"#, after.is_some()))
     }
 
     async fn connection(&self, id: ConnectionId) -> Option<Json> {
