@@ -26,6 +26,7 @@ pub struct Signal {
     turnstile: Turnstile,
     errors: Errors,
     unproven: AtomicU64,
+    beats: AtomicU64,
 }
 
 /// Errors told to clients, by code.
@@ -83,6 +84,16 @@ impl Signal {
         if let Some(count) = place.and_then(|place| self.errors.0.get(place)) {
             count.fetch_add(1, Relaxed);
         }
+    }
+
+    /// The shard has looked after its clients' deadlines, as it does a few times a second.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// How often it has.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Relaxed)
     }
 
     /// A pong or an acknowledgement proves nothing.

@@ -138,6 +138,11 @@ impl Fanout {
         }
     }
 
+    /// How often each shard has looked after the deadlines of its clients: a few times more each second, or it stands still.
+    pub fn beats(&self) -> Vec<u64> {
+        self.shards.iter().map(|shard| shard.signal.beats()).collect()
+    }
+
     /// Describes one connection, or all.
     pub async fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
         let answers = self.ask(|answer| ToShard::Describe(only, answer)).await;

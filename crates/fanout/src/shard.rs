@@ -144,6 +144,7 @@ impl Shard {
             // However much there is to do.
             if now >= time_kept + TICK {
                 time_kept = now;
+                signal.beat();
                 self.keep_time(now);
             }
             self.turn(now);

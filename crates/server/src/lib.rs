@@ -19,6 +19,7 @@ mod metrics;
 mod panics;
 pub mod program;
 mod publishing;
+mod readiness;
 pub mod record;
 mod resumption;
 mod selfcheck;
@@ -31,6 +32,7 @@ pub mod tail;
 pub mod telemetry;
 mod terminal;
 mod vitals;
+mod watchdog;
 pub mod wiring;
 
 pub use kinds::Kinds;

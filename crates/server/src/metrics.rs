@@ -125,4 +125,4 @@ fn fill_log(page: &Page, log: &LogNumbers) -> prometheus::Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,6 +18,7 @@ use crate::{
     audit::Audit,
     hosted::Told,
     metrics::{self, LogNumbers, Numbers},
+    readiness::Required,
     session::{Seat, Sessions},
     vitals::Heart,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Standpipe {
     pub(crate) entry: Arc<Counts>,
     pub(crate) guests: Arc<Guests>,
     pub(crate) audit: Audit,
+    pub(crate) required: Required,
     pub(crate) heart: Arc<Heart>,
     /// Cancelled when the drain begins.
     pub(crate) draining: CancellationToken,
@@ -43,13 +45,6 @@ impl Standpipe {
     pub(crate) fn live_sources(&self) -> (usize, usize) {
         let statuses = self.upstream.statuses();
         (statuses.iter().filter(|source| source.state == SourceState::Live).count(), statuses.len())
-    }
-
-    fn sources_by_state(&self) -> (serde_json::Map<String, serde_json::Value>, bool) {
-        let statuses = self.upstream.statuses();
-        let all_down = !statuses.is_empty() && statuses.iter().all(|source| source.state == SourceState::Down);
-        let states = statuses.iter().map(|source| (source.name.to_string(), source.state.as_str().into())).collect();
-        (states, all_down)
     }
 }
 
@@ -85,10 +80,8 @@ impl Service for Standpipe {
     }
 
     async fn ready(&self) -> Readiness {
-        let (sources, all_down) = self.sources_by_state();
-        let draining = self.draining.is_cancelled();
-        let ready = !draining && !all_down;
-        let body = json(&serde_json::json!({ "ready": ready, "draining": draining, "sources": sources }));
+        let (ready, said) = self.required.judge(&self.upstream.statuses(), self.draining.is_cancelled());
+        let body = json(&said);
         if ready { Readiness::Ready(body) } else { Readiness::NotReady(body) }
     }
 

@@ -1,11 +1,17 @@
 //! Where the log of the process goes: standard error, for people on a terminal, as one JSON object a line otherwise.
 //!
+//! No place in the code writes more than 50 lines a second ([`quota`]).
+//!
 //! `RUST_LOG` says what is shown (`debug`, `info,standpipe_upstream=debug`); without it, everything from `info` on.
+
+mod quota;
 
 use std::io::{self, IsTerminal};
 
 use anyhow::anyhow;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+pub(crate) use quota::QUOTA;
 
 /// What is shown where `RUST_LOG` says nothing.
 const DEFAULT: &str = "info";
@@ -26,6 +32,7 @@ pub fn start() -> anyhow::Result<()> {
     };
     tracing_subscriber::registry()
         .with(filter)
+        .with(&*QUOTA)
         .with(lines)
         .try_init()
         .map_err(|error| anyhow!("start the log: {error}"))

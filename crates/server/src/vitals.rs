@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::panics;
+use crate::{panics, telemetry::QUOTA};
 
 /// From one beat to the next.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
@@ -29,6 +29,8 @@ pub(crate) struct Vitals {
     /// Since 1970.
     pub(crate) started: Duration,
     pub(crate) panics: u64,
+    /// Lines that were left out of the log.
+    pub(crate) left_out: u64,
     pub(crate) drain: Option<Drain>,
     pub(crate) tasks: usize,
     pub(crate) workers: usize,
@@ -78,6 +80,11 @@ impl Heart {
         }
     }
 
+    /// How often it has.
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.load(Relaxed)
+    }
+
     /// The drain begins, with so many clients.
     pub(crate) fn drains(&self, clients: usize) {
         self.drained.get_or_init(|| (Instant::now(), clients));
@@ -91,6 +98,7 @@ impl Heart {
             uptime: started.elapsed(),
             started: Duration::from_millis(started_at),
             panics: panics::count(),
+            left_out: QUOTA.left_out(),
             drain: self.drained.get().map(|(at, clients)| Drain { since: at.elapsed(), clients: *clients }),
             tasks: runtime.num_alive_tasks(),
             workers,

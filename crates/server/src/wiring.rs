@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use standpipe_connections::{Registry, clock::unix_ms, drain};
 use standpipe_entry::{Auth, Listener};
 use standpipe_fanout::{Demand, Fanout};
+use standpipe_ledger::Totals;
 use standpipe_liveness::DrainPlan;
 use standpipe_protocol::{Epoch, SourceNews, SourceTurn};
 use standpipe_upstream::Upstream;
@@ -21,10 +22,13 @@ use crate::{
     hosted::{Hosted, Told},
     instances::Instances,
     publishing::Publishing,
+    readiness::Required,
     resumption::Resumption,
     service::Standpipe,
     session::{self, Rules, Sessions},
     shutdown::Signals,
+    telemetry::QUOTA,
+    watchdog::{self, Watchdog},
 };
 
 /// News of sources that wait to be told. When it is full, what is newer takes the place of what is older.
@@ -86,7 +90,9 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
     });
 
     let heart = Arc::clone(&standpipe.heart);
-    shards.spawn(stop_shards.clone().run_until_cancelled_owned(async move { heart.beat().await }));
+    let living = async move { tokio::join!(heart.beat(), QUOTA.keep_telling()) };
+    shards.spawn(stop_shards.clone().run_until_cancelled_owned(living));
+    let watchdog = settings.server.watchdog.map(|patience| watch(&standpipe, patience)).transpose()?;
     let audits = audit::keep_auditing(Arc::clone(&standpipe), clients.clone(), address.port(), settings.server.audit);
     shards.spawn(stop_shards.clone().run_until_cancelled_owned(audits));
 
@@ -105,6 +111,8 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         }
         () = fanout.failed().cancelled() => Some(anyhow!("a shard or the log has failed; see the panic in the log")),
     };
+    // A shard that has failed does not beat.
+    let watchdog = watchdog.filter(|_| failure.is_none());
     standpipe.draining.cancel();
     standpipe.heart.drains(standpipe.sessions.registry.len());
     let begun = Instant::now();
@@ -129,23 +137,42 @@ pub async fn run(settings: Settings, announce: impl FnOnce(SocketAddr) -> String
         billing.finish(deadline).await;
     }
     let report = tokio::time::timeout_at(deadline, fanout.report()).await.ok();
+    // What is stopped does not beat.
+    drop(watchdog);
     stop_shards.cancel();
     shards.close();
     let _ = tokio::time::timeout_at(deadline, shards.wait()).await;
     if let Some(report) = report {
-        let tally = report.totals.tally;
-        tracing::info!(
-            matched = tally.matched,
-            confirmed = tally.confirmed,
-            conflated = tally.conflated,
-            skipped = tally.skipped,
-            returned = tally.returned,
-            unconfirmed = tally.unconfirmed,
-            difference = report.totals.difference,
-            "stopped"
-        );
+        tell_totals(&report.totals);
     }
+    QUOTA.tell();
     failure.map_or(Ok(()), Err)
+}
+
+/// The last line: what became of all events.
+fn tell_totals(totals: &Totals) {
+    let Totals { tally, difference, .. } = totals;
+    tracing::info!(
+        matched = tally.matched,
+        confirmed = tally.confirmed,
+        conflated = tally.conflated,
+        skipped = tally.skipped,
+        returned = tally.returned,
+        unconfirmed = tally.unconfirmed,
+        difference,
+        "stopped"
+    );
+}
+
+/// Ends the process if the runtime or a shard stands still for so long.
+fn watch(standpipe: &Standpipe, patience: Duration) -> anyhow::Result<Watchdog> {
+    let (heart, fanout) = (Arc::clone(&standpipe.heart), standpipe.sessions.fanout.clone());
+    let beats = move || [vec![heart.beats()], fanout.beats()].concat();
+    let bite = move |still: usize| {
+        let what = still.checked_sub(1).map_or_else(|| "the runtime".to_owned(), |shard| format!("shard {shard}"));
+        watchdog::end_process(&what, patience);
+    };
+    Watchdog::start(patience, beats, bite).context("start the watchdog")
 }
 
 /// Drains; a further signal ends the spreading.
@@ -198,6 +225,7 @@ fn assemble(
         entry: listener.counts(),
         guests: listener.guests(),
         audit: Audit::default(),
+        required: Required::of(&settings.sources),
         heart: Arc::default(),
         draining,
         started: Instant::now(),

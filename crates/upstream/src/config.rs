@@ -25,6 +25,8 @@ pub struct SourceConfig {
     pub mapping: Option<Mapping>,
     /// For how long a connected source may give no event before it is called stale. None: for ever.
     pub stale_after: Option<Duration>,
+    /// Whether it, or another one of its group, has to be there for the server to be ready. Nothing follows from it here.
+    pub required: bool,
     /// How many ids of its latest events are remembered, to drop what comes twice. 0: none.
     pub dedupe: usize,
     /// Of how many keys the state is kept, to merge partial updates into. None: events say all of their key.

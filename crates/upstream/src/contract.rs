@@ -49,6 +49,7 @@ pub(crate) fn numbers(kind: Kind) -> SourceConfig {
         kind,
         mapping: Some(mapping),
         stale_after: None,
+        required: false,
         dedupe: 100,
         merge: None,
         numbers: Numbering::Topic,

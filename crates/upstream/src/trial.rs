@@ -143,6 +143,7 @@ mod tests {
             kind: Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO }),
             mapping: Some(Mapping::compile(MAP).unwrap()),
             stale_after: None,
+            required: false,
             dedupe: 10,
             group: None,
             merge: None,

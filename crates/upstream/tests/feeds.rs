@@ -67,6 +67,7 @@ async fn played(
         kind: Kind::Replay(replay),
         mapping: Some(mapping),
         stale_after: None,
+        required: false,
         dedupe,
         merge,
         numbers: Numbering::Topic,

@@ -281,7 +281,18 @@ fn readiness(schemas: &mut Schemas) -> Value {
         "properties": {
             "ready": { "type": "boolean" },
             "draining": { "type": "boolean" },
+            "why": { "type": "array", "items": { "type": "string" } },
             "sources": { "type": "object", "additionalProperties": schemas.written::<SourceState>() },
+            "not_live": { "type": "array", "items": {
+                "type": "object",
+                "required": ["source", "state", "since", "required"],
+                "properties": {
+                    "source": { "type": "string" },
+                    "state": schemas.written::<SourceState>(),
+                    "since": { "type": "integer", "minimum": 0 },
+                    "required": { "type": "boolean" },
+                },
+            } },
         },
     })
 }

@@ -76,6 +76,7 @@ section! {
         memory: Auto<Size> = "auto", "What the log, the queues and the snapshots share; an eighth is left to the connections themselves. `auto`: 60 % of `ACTOR_MEMORY_MBYTES`, else of the limit of the cgroup, else of the machine's memory.";
         workers: Auto<UpTo<256>> = "auto", "Threads that serve clients. `auto`: one for each core.";
         audit_interval: Duration = "60s", "How often the parts of the server are compared with each other: what they hold of the same clients must agree (`standpipe_audit_difference`).";
+        watchdog: OrNone<Duration> = "30s", "How long what serves clients may stand still before the process ends, with status 70, to be started again.";
     }
 }
 

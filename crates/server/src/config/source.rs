@@ -53,6 +53,7 @@ section! {
         group: Option<String>, "Sources of one group are connections to one feed, such as a primary and a backup: what one has brought, by its `id`, another does not bring again, and clients know them by this name.";
         map: Option<Mapping>, "A jq program that makes events of each frame: every output is an event `{topic, key?, id?, ts?, n?, data}`. Without it, frames are such events already.";
         stale_after: Option<Duration>, "Without an event for so long, the source is called stale. Without it, never.";
+        required: bool = false, "Whether the server is ready only while this source, or another one of its `group`, is not `down`. If no source is required, one that is not down is enough.";
         dedupe: Option<usize>, "How many ids of its latest events are remembered, to drop an event that comes again. 0: none. Without it, 10000 for `http_poll` and in a `group`, and none for the others.";
         merge: bool = false, "Whether an event with a key is a partial update, to be merged into what the same connection said of the key before; `full: true` marks the first.";
         max_keys: NonZeroUsize = 10_000, "With `merge`: of how many keys the state is kept.";
@@ -184,7 +185,7 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
             PushKeys::read(path, table, reader).map(|keys| kinds::push(&keys)).map(alone)
         }
     };
-    let CommonKeys { name, group, map, stale_after, dedupe, merge, max_keys, numbers, .. } = common?;
+    let CommonKeys { name, group, map, stale_after, required, dedupe, merge, max_keys, numbers, .. } = common?;
     if !is_name(&name) {
         reader.problem(&format!("{path}.name"), format!("found {name:?}"), name_rule());
     }
@@ -197,7 +198,7 @@ fn read_one(path: &str, table: &Table, reader: &mut Reader<'_>) -> Option<Source
     let merge = merge.then_some(max_keys);
     let group = group.map(Arc::from);
     let name = Arc::from(name);
-    Some(SourceConfig { name, group, kind, mapping: map, stale_after, dedupe, merge, numbers, demand })
+    Some(SourceConfig { name, group, kind, mapping: map, stale_after, required, dedupe, merge, numbers, demand })
 }
 
 /// Reports keys that no source has, and keys that only sources of another kind have.

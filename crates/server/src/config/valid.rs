@@ -26,6 +26,8 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// How often the parts are compared with each other.
     pub audit: Duration,
+    /// How long the runtime or a shard may stand still; `None`: as long as it likes.
+    pub watchdog: Option<Duration>,
 }
 
 /// How much of the past is kept. The first limit that is reached counts.
@@ -113,7 +115,13 @@ impl Server {
             Auto::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             Auto::Fixed(workers) => workers.0,
         };
-        Self { listen: keys.listen, memory: in_memory(memory), workers, audit: keys.audit_interval }
+        Self {
+            listen: keys.listen,
+            memory: in_memory(memory),
+            workers,
+            audit: keys.audit_interval,
+            watchdog: keys.watchdog.0,
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) fn fill_vitals(page: &Page, vitals: &Vitals) -> prometheus::Result<()
     page.labelled_gauge("process_build_info", "Constant 1.", "version", &[(env!("CARGO_PKG_VERSION"), 1)])?;
     page.gauge("process_uptime_seconds", "Since the process was started.", vitals.uptime.as_secs())?;
     page.counter("process_panics_total", "Tasks that panicked. Always 0, or there is a bug.", vitals.panics)?;
+    let help = "Lines of the log that were left out because one place in the code wrote too many.";
+    page.counter("process_log_lines_left_out_total", help, vitals.left_out)?;
     page.gauge("process_tasks", "Tasks that are alive, one of them for each connection.", vitals.tasks as u64)?;
     page.gauge("process_draining", "1 while the server says goodbye.", u64::from(vitals.drain.is_some()))?;
     let (begun, clients) = vitals.drain.map_or_else(Default::default, |drain| (drain.since, drain.clients));

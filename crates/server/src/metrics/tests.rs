@@ -30,7 +30,8 @@ fn guests() -> Guests {
     Guests::new(config, 4, Arc::default())
 }
 
-fn source() -> SourceStatus {
+/// A source of which all is known.
+pub(crate) fn source() -> SourceStatus {
     SourceStatus {
         name: "feed".into(),
         group: None,
