@@ -1,5 +1,11 @@
 //! What docs/operations.md and `deploy` say of a running server, against one.
 
+mod alerts;
+mod deploy;
+mod front;
+mod logs;
+mod standing;
+
 use std::{collections::BTreeSet, fs};
 
 use serde_json::json;

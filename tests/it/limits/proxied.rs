@@ -1,12 +1,12 @@
 //! Behind proxies: whose address counts, and that a proxy on the same machine does not make operations public.
 
-use std::{fs, net::SocketAddr, process::Command};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use standpipe_tests::{
-    PATIENCE, Server, Socket, Wild, eventually,
+    Server, Socket, Wild,
     http::{self, Request},
-    process::Process,
+    nginx::{self, Nginx},
     skip,
     skip::is_ci,
 };
@@ -43,54 +43,33 @@ async fn a_trusted_proxy_says_whose_connection_it_is() {
 }
 
 /// nginx in front of a server, as people set it up: each way has a path of its own.
-struct Nginx {
-    _process: Process,
-    addr: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    async fn start(server: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|door| door.local_addr());
-        let addr = free.expect("a free port");
-        let path = folder.path().display();
-        let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection";
-        let config = format!(
-            "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\n\
-             events {{ worker_connections 64; }}\n\
-             http {{ access_log off; client_body_temp_path {path}; proxy_temp_path {path}; fastcgi_temp_path {path};\n\
-             uwsgi_temp_path {path}; scgi_temp_path {path};\n\
-             server {{ listen {addr};\n\
+async fn in_front_of(server: SocketAddr) -> Nginx {
+    let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection";
+    Nginx::start(|addr| {
+        format!(
+            "server {{ listen {addr};\n\
              location /default/ {{ proxy_pass http://{server}/; }}\n\
              location /http11/ {{ proxy_pass http://{server}/; proxy_http_version 1.1; }}\n\
              location /recipe/ {{ proxy_pass http://{server}/; {upgrade} \"upgrade\"; }}\n\
              location /told/ {{ proxy_pass http://{server}/; {upgrade} \"upgrade\"; proxy_set_header X-Forwarded-For \
-             $proxy_add_x_forwarded_for; }} }} }}\n"
-        );
-        let file = folder.path().join("nginx.conf");
-        fs::write(&file, config).expect("a temporary file can be written");
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
-        let process = Process::start("nginx", &mut command);
-        eventually("nginx", PATIENCE, async || tokio::net::TcpStream::connect(addr).await.map_err(|e| e.to_string()))
-            .await;
-        Self { _process: process, addr, _folder: folder }
-    }
+             $proxy_add_x_forwarded_for; }} }}"
+        )
+    })
+    .await
 }
 
 #[tokio::test]
 async fn nginx_on_the_same_machine_does_not_make_operations_public() {
-    if Command::new("nginx").arg("-v").output().is_err() {
+    if !nginx::is_installed() {
         assert!(!is_ci(), "nginx is not installed");
         skip!("needs nginx");
     }
     let server = Server::start(PUSH).await;
-    let nginx = Nginx::start(server.addr()).await;
+    let nginx = in_front_of(server.addr()).await;
     for way in ["default", "http11", "recipe", "told"] {
         let ask = async |method, path: &str| {
             let path = format!("/{way}{path}");
-            http::send(nginx.addr, Request { method, path: &path, ..Request::default() }).await
+            http::send(nginx.addr(), Request { method, path: &path, ..Request::default() }).await
         };
         assert_eq!(ask("GET", "/live").await.status, 200, "{way}");
         for (method, path) in [("GET", "/metrics"), ("GET", "/connections"), ("GET", "/sources"), ("POST", "/drain")] {
@@ -100,7 +79,7 @@ async fn nginx_on_the_same_machine_does_not_make_operations_public() {
         }
     }
     // And it passes sockets on, by its own recipe.
-    let mut client = Socket::open(nginx.addr, "/told/ws?topics=a").await;
+    let mut client = Socket::open(nginx.addr(), "/told/ws?topics=a").await;
     assert_eq!(client.until("subscribed").await["topics"], Value::from(vec!["a"]));
     assert_eq!(server.get("/ready").await.status, 200, "nobody drained it");
 }
