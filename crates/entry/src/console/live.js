@@ -114,7 +114,7 @@ const look = async () => {
     showSources(ready.json.sources, details?.status === 200 ? details.json : null);
     if (ready.json.draining) say("stale", "draining: clients are sent away");
     else if (ready.json.ready) say("live", "serving");
-    else say("down", "not ready: no source delivers");
+    else say("down", `not ready: ${ready.json.why.join(", ")}`);
     [failures, lostAt] = [0, null];
     await operator.look();
   } catch (error) {
