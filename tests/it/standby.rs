@@ -9,7 +9,14 @@ mod runs;
 mod sdks;
 mod shows;
 
-use std::{collections::BTreeMap, ffi::OsStr, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::Value;
 use standpipe_standby::{Actor, Deployment, Platform, Pricing, Settings, Timing};
@@ -33,7 +40,7 @@ struct Standby {
     /// Of the caller `alice`.
     token: String,
     /// What the Actor was made from.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The Python Actor, in `mode`.
@@ -85,7 +92,12 @@ impl Standby {
         let platform = Platform::start_with(timing).await.expect("a free port");
         let deployment = platform.deploy(actor).await.expect("a free port");
         let token = platform.caller("alice").expect("randomness");
-        Self { platform, deployment, token, _folder: folder }
+        Self { platform, deployment, token, folder }
+    }
+
+    /// What the Actor was made from.
+    fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A `GET` by `alice`, with her token in a header.

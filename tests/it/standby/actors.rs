@@ -1,7 +1,7 @@
 //! The Actors of `deploy/actors`, packaged, on the platform: used by clients that nobody here wrote, through the proxy and with its
 //! tokens, and charged for what these have received, whoever shares a run.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 use standpipe_packaging::Form;
@@ -245,6 +245,53 @@ async fn the_monitors_clients_get_what_has_changed_at_their_address_and_pay_for_
 /// As a query has it.
 fn encoded(url: &str) -> String {
     url.replace(':', "%3A").replace('/', "%2F")
+}
+
+/// Whether a value is what a schema of the dataset says.
+fn fits(value: &Value, schema: &Value) -> bool {
+    let types = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let is_known = schema["enum"].as_array().is_none_or(|known| known.contains(value));
+    is_known
+        && types.iter().any(|r#type| match r#type.as_str() {
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_u64(),
+            Some("boolean") => value.is_boolean(),
+            Some("null") => value.is_null(),
+            other => panic!("{other:?} is not looked at"),
+        })
+}
+
+#[tokio::test]
+async fn a_tracker_that_is_started_by_hand_takes_the_input_that_its_schema_offers_and_writes_rows_of_its_dataset() {
+    let posts = feeds::values(&feed!("crypto_tweets_2025"));
+    let upstream = FakeUpstream::start(Capture::of(posts.iter().take(100).map(Value::to_string)), Speed::Max).await;
+    upstream.release();
+    let variables = [("TWEETS_URL", upstream.url()), ("TWEETS_KEY", "a-secret".to_owned())];
+    let standby = deploy(ACTORS[0], Tenancy::Single, &variables).await;
+    let read = |file: &str| -> Value {
+        let text = fs::read_to_string(standby.folder().join(ACTORS[0]).join(".actor").join(file)).expect("a file");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let offered = read("input_schema.json")["properties"].as_object().expect("properties").clone();
+    let defaults: Value = offered.iter().map(|(name, property)| (name.clone(), property["default"].clone())).collect();
+    assert_eq!(defaults["log__max_age"], "15m");
+    let run = standby.deployment.start("alice", Some(&defaults)).expect("randomness");
+    standby.until(&run, "SUCCEEDED").await;
+    let rows = standby.platform.items(&run);
+    let events = |kind: &str| -> u64 {
+        let of_kind = rows.iter().filter(|row| row["kind"] == kind);
+        of_kind.filter_map(|row| row["events"].as_u64()).sum()
+    };
+    assert_eq!((events("source"), events("topic")), (100, 100), "{rows:?}");
+    let schema = read("dataset_schema.json");
+    let fields = schema["fields"]["properties"].as_object().expect("fields");
+    for row in &rows {
+        for (name, value) in row.as_object().expect("an object") {
+            assert!(fields.get(name).is_some_and(|field| fits(value, field)), "{name} of {row}");
+        }
+    }
+    assert_eq!(standby.platform.charged_to_caller("alice"), 0);
+    standby.end().await;
 }
 
 #[tokio::test]
