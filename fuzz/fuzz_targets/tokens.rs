@@ -55,7 +55,7 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
         max_subscriptions: 16,
         max_topics_per_command: 16,
     };
-    let terms = Terms { subscribe: Vec::new(), publish: Vec::new(), wider: Wider::Refuse, bounds };
+    let terms = Terms { subscribe: Vec::new(), publish: Vec::new(), params: None, wider: Wider::Refuse, bounds };
     let rules = Rules {
         algorithm: Algorithm::Hs256,
         issuers: Vec::new(),
