@@ -23,7 +23,7 @@ use crate::{
     pulse::{Attempt, Pulse},
     push::Topics,
     status::{Status, count},
-    stream::Stream,
+    stream::{Known, Stream},
     upstream::Variant,
     value::read::ReadError,
 };
@@ -46,6 +46,15 @@ pub(crate) struct Intake {
 
 /// What a publisher is told of a partial update that there is nothing to merge into.
 const UNMERGED: &str = "it is a partial update of a key whose full state has not come";
+
+/// What frames have given, in order.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// What comes from here on is of another frame.
+    Frame,
+    /// An event, and over which connection it came.
+    Event(Mapped, Attempt),
+}
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,45 +154,87 @@ impl Intake {
         Ok(events)
     }
 
-    /// Puts `event` into the queue, waiting for room as long as it takes.
+    /// Puts what frames gave into the queue, in order, waiting for room as long as it takes; it is not given any more then. Tells
+    /// whether somebody takes events.
     ///
     /// Cancel safe: an event that was not queued has not been remembered either, so it can be offered again.
-    pub(crate) async fn offer(
+    pub(crate) async fn offer_all(&self, given: &mut Vec<Given>) -> bool {
+        let most = self.events.max_capacity();
+        while !given.is_empty() {
+            let events = given.iter().filter(|given| matches!(given, Given::Event(..))).count();
+            let Ok(mut rooms) = self.events.reserve_many(events.min(most)).await else { return false };
+            // Held until the events are queued: they come in the order in which they were judged.
+            let (mut memory, mut known) = (self.memory(), self.stream.known());
+            let mut left = rooms.len();
+            let fits = given.iter().take_while(|given| {
+                let is_event = matches!(given, Given::Event(..));
+                let fits = !is_event || left > 0;
+                left = left.saturating_sub(usize::from(is_event));
+                fits
+            });
+            let fits = fits.count();
+            for given in given.drain(..fits) {
+                match given {
+                    Given::Frame => memory.next_frame(),
+                    Given::Event(mapped, attempt) => {
+                        if let Ok(event) = self.judge(mapped, attempt, &mut memory, &mut known)
+                            && let Some(room) = rooms.next()
+                        {
+                            room.send(Item { event, accepted: None });
+                        }
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts a published event into the queue, waiting for room as long as it takes. Cancel safe as above.
+    async fn offer(&self, mapped: Mapped, attempt: Attempt, accepted: Box<dyn FnOnce(u64) + Send>) -> Offered {
+        let Ok(room) = self.events.reserve().await else { return Offered::Closed };
+        let (mut memory, mut known) = (self.memory(), self.stream.known());
+        match self.judge(mapped, attempt, &mut memory, &mut known) {
+            Ok(event) => {
+                room.send(Item { event, accepted: Some(accepted) });
+                Offered::Queued
+            }
+            Err(offered) => offered,
+        }
+    }
+
+    /// The event as it is to be queued, if it is; remembered and counted.
+    fn judge(
         &self,
         mapped: Mapped,
         attempt: Attempt,
-        accepted: Option<Box<dyn FnOnce(u64) + Send>>,
-    ) -> Offered {
-        let Ok(room) = self.events.reserve().await else { return Offered::Closed };
+        memory: &mut Memory,
+        known: &mut Known,
+    ) -> Result<Event, Offered> {
         let Mapped { event, extent } = mapped;
         let event = Event { topic: event.topic.within(self.variant.scope), ..event };
-        let mapped = Mapped { event, extent };
-        // Held until the event is queued: events come in the order in which they were judged.
-        let (mut memory, mut known) = (self.memory(), self.stream.known());
-        match known.numbers.see(self.place, &mapped.event) {
-            Ok(missed) => self.miss(known.numbers.topic_of(&mapped.event), missed),
+        match known.numbers.see(self.place, &event) {
+            Ok(missed) => self.miss(known.numbers.topic_of(&event), missed),
             Err(TooMany) => self.status.forgo(&Error::Unfollowed(MAX_SERIES)),
         }
-        if mapped.event.id.is_none() && self.status.is_grouped() {
+        if event.id.is_none() && self.status.is_grouped() {
             self.status.repeat(&Error::Unnamed);
         }
-        let (judged, no_room) = memory.judge(mapped, attempt, &mut known.ids);
+        let (judged, no_room) = memory.judge(Mapped { event, extent }, attempt, &mut known.ids);
         if let Some(NoRoom { keys }) = no_room {
             self.status.forgo(&Error::Unkept(keys));
         }
         match judged {
             Judged::New(event) => {
                 count(&self.status.events);
-                room.send(Item { event, accepted });
-                Offered::Queued
+                Ok(event)
             }
             Judged::Duplicate => {
                 count(&self.status.duplicates);
-                Offered::Duplicate
+                Err(Offered::Duplicate)
             }
             Judged::Unmerged => {
                 count(&self.status.unmerged);
-                Offered::Unmerged
+                Err(Offered::Unmerged)
             }
         }
     }
@@ -223,7 +274,7 @@ impl Intake {
                     let accepted = Box::new(|seq| {
                         let _ = tell.send(seq);
                     });
-                    match self.offer(mapped, attempt, Some(accepted)).await {
+                    match self.offer(mapped, attempt, accepted).await {
                         Offered::Queued => Outcome::Queued(place),
                         Offered::Duplicate => Outcome::Duplicate,
                         Offered::Unmerged => Outcome::Unmapped(UNMERGED.to_owned()),
@@ -249,11 +300,6 @@ impl Intake {
     /// Inputs come over no connection, so what is remembered of them is of one: the first, whenever that begins.
     fn inputs(&self) -> Attempt {
         Attempt(self.pulse.attempt().0.max(1))
-    }
-
-    /// What is mapped from here on is of another frame.
-    pub(crate) fn next_frame(&self) {
-        self.memory().next_frame();
     }
 
     /// Forgets what has come.

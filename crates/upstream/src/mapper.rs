@@ -15,6 +15,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ use crate::{
     config::Kind,
     decode::{DecodeError, Decoding, Unpacked},
     error::Error,
-    intake::{Intake, Offered, Outcome},
+    intake::{Given, Intake, Outcome},
     map::{Facts, Mapping, STACK_BYTES},
     pulse::Attempt,
     push::Topics,
@@ -44,6 +45,13 @@ pub(crate) const MAX_WAITING_KIB: u32 = 32 * 1024;
 
 /// How many jobs are taken from the queue at a time.
 const BATCH: usize = 64;
+
+/// What is given is handed on when it is so much, counted in events and frames, or has so many bytes of payload.
+const MAX_GIVEN: usize = 256;
+const MAX_GIVEN_BYTES: usize = 1024 * 1024;
+
+/// What is given waits no longer than this for frames that came behind it, and the one that is being mapped.
+const MAX_DELAY: Duration = Duration::from_millis(1);
 
 /// What is brought to the thread.
 pub(crate) enum Job {
@@ -116,6 +124,20 @@ pub(crate) struct Answer {
     pub text: String,
 }
 
+/// What the thread has in hand.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub carried: Carried,
+    /// What frames gave that is not handed on yet: of many small ones together, so that nobody is woken for each.
+    pub given: Vec<Given>,
+    /// How many bytes of payload that is.
+    bytes: usize,
+    /// Since when.
+    since: Option<Instant>,
+    /// The places of these frames in the queue's bytes.
+    room: Option<OwnedSemaphorePermit>,
+}
+
 /// The work of the thread.
 pub(crate) struct Mapper {
     pub reading: Reading,
@@ -142,53 +164,65 @@ impl Mapper {
 
     async fn run(self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut carried = Carried::default();
-        loop {
-            // The end first: with a queue that is never empty it would otherwise never come.
-            let taken = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                taken = jobs.recv_many(&mut batch, BATCH) => taken,
-            };
-            if taken == 0 {
-                return;
-            }
+        let mut work = Work::default();
+        // With a queue that is never empty the end would never come, if it were not looked at first.
+        while let Some(1..) = stop.run_until_cancelled(jobs.recv_many(&mut batch, BATCH)).await {
             for job in batch.drain(..) {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    () = self.work(job, &mut carried) => {}
+                if stop.run_until_cancelled(self.work(job, &mut work)).await.is_none() {
+                    return;
                 }
+            }
+            if stop.run_until_cancelled(self.hand_on(&mut work)).await.is_none() {
+                return;
             }
         }
     }
 
-    async fn work(&self, job: Job, carried: &mut Carried) {
+    async fn work(&self, job: Job, work: &mut Work) {
         match job {
             Job::Frame { bytes, event, received, attempt, room } => {
-                self.frame(bytes, event.as_deref(), received, attempt, carried).await;
-                drop(room);
+                let since = *work.since.get_or_insert_with(Instant::now);
+                self.frame(bytes, event.as_deref(), received, attempt, work);
+                match &mut work.room {
+                    Some(all) => all.merge(room),
+                    none => *none = Some(room),
+                }
+                let is_much = work.given.len() >= MAX_GIVEN || work.bytes >= MAX_GIVEN_BYTES;
+                if is_much || since.elapsed() >= MAX_DELAY {
+                    self.hand_on(work).await;
+                }
             }
             Job::Input { json, received, topics, answer } => {
-                let events = self.intake.read(&json, received, carried);
+                self.hand_on(work).await;
+                let events = self.intake.read(&json, received, &mut work.carried);
                 // A publisher who has gone no longer wants to know, but has published.
                 let _ = answer.send(self.intake.publish(events, &topics).await);
             }
             Job::Forget => {
+                self.hand_on(work).await;
                 self.intake.forget();
-                *carried = Carried::default();
+                work.carried = Carried::default();
             }
         }
     }
 
-    /// Decodes and maps one frame, and offers its events.
-    pub(crate) async fn frame(
+    /// Offers what frames gave.
+    pub(crate) async fn hand_on(&self, work: &mut Work) {
+        if !self.intake.offer_all(&mut work.given).await {
+            // Nobody takes events any more.
+            work.given.clear();
+        }
+        (work.bytes, work.since, work.room) = (0, None, None);
+    }
+
+    /// Decodes and maps one frame: its events are given.
+    pub(crate) fn frame(
         &self,
         bytes: Bytes,
         event: Option<&str>,
         received: i64,
         attempt: Attempt,
-        carried: &mut Carried,
+        Work { carried, given, bytes: given_bytes, .. }: &mut Work,
     ) {
         let status = &self.intake.status;
         let unpacked = match self.unpack(bytes) {
@@ -196,7 +230,7 @@ impl Mapper {
             Err(error) => return status.lose(&error),
         };
         let size = unpacked.len();
-        self.intake.next_frame();
+        given.push(Given::Frame);
         for part in unpacked.parts() {
             let part = match part {
                 Ok(part) => part,
@@ -215,17 +249,14 @@ impl Mapper {
             {
                 self.answer(reply, answers, attempt);
             }
-            let mapped = match self.intake.map(part, &facts, attempt, carried) {
-                Ok(mapped) => mapped,
-                Err(error) => {
-                    status.lose(&DecodeError::from(error).into());
-                    continue;
+            match self.intake.map(part, &facts, attempt, carried) {
+                Ok(mapped) => {
+                    for mapped in mapped.into_iter().flatten() {
+                        *given_bytes += mapped.event.data.as_str().len();
+                        given.push(Given::Event(mapped, attempt));
+                    }
                 }
-            };
-            for mapped in mapped.into_iter().flatten() {
-                if self.intake.offer(mapped, attempt, None).await == Offered::Closed {
-                    return;
-                }
+                Err(error) => status.lose(&DecodeError::from(error).into()),
             }
         }
     }

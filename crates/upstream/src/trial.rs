@@ -16,12 +16,11 @@ use standpipe_protocol::{Event, Item};
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
-    carried::Carried,
     config::SourceConfig,
     error::Error,
     intake::Intake,
     map::{MAX_OUTPUTS, STACK_BYTES},
-    mapper::{Mapper, Reading},
+    mapper::{Mapper, Reading, Work},
     pulse::{Attempt, Pulse},
     replay::recording::{Recorded, Recording},
     status::{LastError, SourceStatus, Status, unix_ms},
@@ -78,8 +77,8 @@ async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)
     let stream = Arc::new(Stream::of(config, news));
     let place = stream.join();
     let intake = Arc::new(Intake::new(config, stream, place, to_log, Arc::clone(&status), pulse));
-    let (mapper, carried) = (Mapper { reading, intake }, Carried::default());
-    let mut trial = Trial { mapper, carried, queue, attempt, status };
+    let (mapper, work) = (Mapper { reading, intake }, Work::default());
+    let mut trial = Trial { mapper, work, queue, attempt, status };
     for (number, frame) in (1..).zip(recording.frames) {
         each(trial.frame(number, &frame).await);
     }
@@ -89,7 +88,7 @@ async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)
 /// A source without its ends.
 struct Trial {
     mapper: Mapper,
-    carried: Carried,
+    work: Work,
     queue: mpsc::Receiver<Item>,
     attempt: Attempt,
     status: Arc<Status>,
@@ -104,7 +103,8 @@ impl Trial {
         let begun = Instant::now();
         {
             let (bytes, event) = (frame.bytes.clone(), frame.event.as_deref());
-            let mut mapped = pin!(self.mapper.frame(bytes, event, received, self.attempt, &mut self.carried));
+            self.mapper.frame(bytes, event, received, self.attempt, &mut self.work);
+            let mut mapped = pin!(self.mapper.hand_on(&mut self.work));
             loop {
                 tokio::select! {
                     // The queue first: at its bound, the frame waits for it.
