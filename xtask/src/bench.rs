@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use crate::{flags::Bench, process::succeeds, setup, test_e2e, workspace::Workspace};
 
 /// The scenarios that have a program of their own.
-const PROGRAMS: [&str; 2] = ["follow", "upstream"];
+const PROGRAMS: [&str; 3] = ["console", "follow", "upstream"];
 
 /// `cargo xtask bench [SCENARIO]`. Both ends are built as they are released: a slow client would be measured in the
 /// server.

@@ -72,7 +72,7 @@ pub(crate) struct Actor {
 /// What is measured, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// One scenario, such as `broadcast`, or `follow` or `upstream`, which have programs of their own; without it, all but these.
+    /// One scenario, such as `broadcast`, or `console`, `follow` or `upstream`, which have programs of their own; without it, all but these.
     pub(crate) scenario: Option<String>,
     /// How long is measured in each run, in seconds; 20 if not said.
     #[arg(long)]

@@ -62,6 +62,14 @@ impl Opening {
     pub fn confirm(&self) -> Option<Confirm> {
         self.proof.as_ref().map(|proof| proof.confirm)
     }
+
+    /// The client's address as it is shown. Behind a proxy, which port the client has is not known.
+    pub fn shown_peer(&self) -> String {
+        match self.peer {
+            peer if peer.port() == 0 => peer.ip().to_string(),
+            peer => peer.to_string(),
+        }
+    }
 }
 
 /// Who a client is, and what that entitles it to: by the last credential that it has shown.

@@ -85,6 +85,7 @@ pub struct Life<IO, C: Commands> {
     writer: Writer,
     receipts: Receipts,
     unproven: Unproven,
+    watched: Option<Watched>,
     heartbeat: Heartbeat,
     phase: Phase,
     blocked: Option<Box<Blocked<C::Request>>>,
@@ -108,6 +109,15 @@ pub struct Life<IO, C: Commands> {
     /// is seen.
     deaf: bool,
     sleep: Pin<Box<Sleep>>,
+}
+
+/// A data frame of which it is measured how long its proof takes. There is one at a time: the first one behind the proof of the
+/// one before.
+struct Watched {
+    /// Its number.
+    frame: u64,
+    /// When it was queued.
+    since: Instant,
 }
 
 /// A command that was read and not yet sent.
@@ -174,6 +184,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             // Of an event stream there are none.
             receipts: Receipts::new(connection.opening.confirm().unwrap_or(Confirm::Pong)),
             unproven: Unproven::default(),
+            watched: None,
             heartbeat: Heartbeat::new(timing, now.into_std()),
             phase: Phase::Open,
             blocked: None,

@@ -18,6 +18,8 @@ pub struct Measured {
     pub waits: Spread,
     /// From when a ping was written to its pong, in microseconds.
     pub receipts: Spread,
+    /// From when an event was queued to its proof, in microseconds: of one at a time of each connection.
+    pub confirmations: Spread,
 }
 
 /// What one thread has counted.
@@ -26,6 +28,7 @@ struct Share {
     write_bytes: SharedSpread,
     waits: SharedSpread,
     receipts: SharedSpread,
+    confirmations: SharedSpread,
 }
 
 /// As many as there were ever threads at the same time.
@@ -60,6 +63,11 @@ pub(crate) fn proved(after: Duration) {
     OWN.with(|own| own.receipts.count_alone(micros(after)));
 }
 
+/// An event was proven to have been received, so long after it was queued.
+pub(crate) fn confirmed(after: Duration) {
+    OWN.with(|own| own.confirmations.count_alone(micros(after)));
+}
+
 /// What was measured so far.
 pub fn measured() -> Measured {
     let mut sum = Measured::default();
@@ -67,6 +75,7 @@ pub fn measured() -> Measured {
         sum.write_bytes.merge(&share.write_bytes.read());
         sum.waits.merge(&share.waits.read());
         sum.receipts.merge(&share.receipts.read());
+        sum.confirmations.merge(&share.confirmations.read());
     }
     sum
 }

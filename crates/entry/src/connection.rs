@@ -275,7 +275,10 @@ mod tests {
     use standpipe_selection::Query;
 
     use super::*;
-    use crate::{Auth, Pass, Published, Readiness, service::Page};
+    use crate::{
+        Auth, Pass, Published, Readiness,
+        service::{Page, TopicPage},
+    };
 
     /// A service whose connections take at least 500 bytes each.
     struct Idle;
@@ -331,6 +334,10 @@ mod tests {
         }
 
         async fn sources(&self) -> Json {
+            Json::written("[]")
+        }
+
+        async fn topics(&self, _: TopicPage) -> Json {
             Json::written("[]")
         }
 

@@ -21,7 +21,7 @@ use crate::authority;
 /// The rule.
 #[derive(Debug, Clone)]
 pub enum Operations {
-    /// Requests that carry this token as `Authorization: Bearer`, from wherever they come.
+    /// Requests that carry this token as `Authorization: Bearer` or `X-Standpipe-Admin-Token`, from wherever they come.
     Token(Secret),
     /// Requests from this machine that nobody passed on and no web page made.
     Local,
@@ -65,6 +65,9 @@ pub enum Denial {
     CrossSite(&'static str),
 }
 
+/// Where the token may stand instead, behind a platform that takes what is in `Authorization` for a credential of its own.
+const ADMIN_TOKEN: HeaderName = HeaderName::from_static("x-standpipe-admin-token");
+
 /// Headers that only a proxy adds, besides all `X-Forwarded-*`.
 const PROXY_HEADERS: [&str; 4] = ["forwarded", "via", "x-real-ip", "x-actor-request-id"];
 
@@ -75,12 +78,15 @@ impl Operations {
     /// The first condition that is not met.
     pub fn judge(&self, evidence: Evidence<'_>) -> Result<(), Denial> {
         match self {
-            Self::Token(token) => match bearer(evidence.headers) {
-                None => Err(Denial::NoToken),
+            Self::Token(token) => {
                 // The length may show in the time this takes; which byte differs does not.
-                Some(given) if bool::from(given.as_bytes().ct_eq(token.0.as_bytes())) => Ok(()),
-                Some(_) => Err(Denial::WrongToken),
-            },
+                let is_it = |given: &str| bool::from(given.as_bytes().ct_eq(token.0.as_bytes()));
+                match (bearer(evidence.headers), only(evidence.headers, &ADMIN_TOKEN)) {
+                    (None, None) => Err(Denial::NoToken),
+                    (one, other) if one.is_some_and(is_it) || other.is_some_and(is_it) => Ok(()),
+                    _ => Err(Denial::WrongToken),
+                }
+            }
             Self::Local => is_local(evidence),
         }
     }
@@ -158,7 +164,7 @@ impl From<Denial> for Refusal {
         match denial {
             Denial::NoToken => {
                 Self::new(ErrorCode::Unauthorized, format!("{OPERATIONS}, and the request has no token"))
-                    .hint("send the admin token as `Authorization: Bearer …`")
+                    .hint("send the admin token as `Authorization: Bearer …`, or as `X-Standpipe-Admin-Token`")
             }
             Denial::WrongToken => {
                 Self::new(ErrorCode::Unauthorized, format!("{OPERATIONS}, and the token is not the admin token"))
@@ -330,6 +336,15 @@ mod tests {
         assert_eq!(judge(&[("host", HERE)], "127.0.0.1"), Err(Denial::NoToken), "loopback does not replace the token");
         let twice = [("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")];
         assert_eq!(judge(&twice, "127.0.0.1"), Err(Denial::NoToken));
+        for (own, platforms, judged) in [
+            ("s3cret", "Bearer of-the-platform", Ok(())),
+            ("S3cret", "Bearer of-the-platform", Err(Denial::WrongToken)),
+            ("S3cret", "Bearer s3cret", Ok(())),
+            ("", "", Err(Denial::WrongToken)),
+        ] {
+            let both = [("x-standpipe-admin-token", own), ("authorization", platforms)];
+            assert_eq!(judge(&both, "10.0.0.1"), judged, "{own:?} {platforms:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod metrics;
 mod parameters;
 mod publish;
 mod socket;
+mod topics;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -48,6 +49,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET, DELETE", "/connections", "connections, a page at a time; close those of ?subject="),
     ("GET, DELETE", "/connections/{id}", "one connection; close it"),
     ("GET", "/sources", "the state of the sources"),
+    ("GET", "/topics", "the topics that the log holds, a page at a time"),
     ("POST", "/publish", "events for a push source: one, an array, or NDJSON"),
     ("POST", "/drain", "begin the drain"),
     ("GET", "/openapi.json", "what is answered over HTTP, as OpenAPI 3.1"),
@@ -140,6 +142,8 @@ pub(crate) fn all<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Response,
         .or(metrics::routes(shared))
         .unify()
         .or(connections::routes(shared))
+        .unify()
+        .or(topics::routes(shared))
         .unify()
         .or(contract::routes(shared))
         .unify()

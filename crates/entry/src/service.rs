@@ -39,6 +39,36 @@ impl Page {
     pub const MOST: usize = 10_000;
 }
 
+/// Which of the topics are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPage {
+    /// In which order.
+    pub order: TopicOrder,
+    /// Those that begin with this.
+    pub prefix: String,
+    /// How many, at most.
+    pub limit: usize,
+    /// Those behind this one, in the order of names.
+    pub after: Option<String>,
+}
+
+/// What topics are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicOrder {
+    /// Their names.
+    Name,
+    /// How many of their events the log holds, the most first.
+    Events,
+}
+
+impl TopicPage {
+    /// How many where nothing is said.
+    pub const USUAL: usize = 100;
+
+    /// How many may be asked for.
+    pub const MOST: usize = 1000;
+}
+
 /// What stands behind the routes. Generic, not a trait object: [`Service::serve`] is the life of every connection.
 ///
 /// Every question is asked with a deadline ([`crate::config::Deadlines::answer`]); past it the future is dropped and the
@@ -105,6 +135,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// The state of all sources.
     fn sources(&self) -> impl Future<Output = Json> + Send;
+
+    /// A page of the topics that the log holds: `topics`, how many there are in `total`, and the last one as `next` where more
+    /// follow in the order of names.
+    fn topics(&self, page: TopicPage) -> impl Future<Output = Json> + Send;
 
     /// Hands inputs of whoever holds `pass` to a `push` source: the named one, or the only one.
     ///

@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use standpipe_connections::Signal;
-use standpipe_protocol::{After, ConnectionId, Epoch, Identity, Item, OnGap, Refusal, SourceNews, topic::Scope};
+use standpipe_connections::{Signal, clock::unix_ms};
+use standpipe_protocol::{After, ConnectionId, Epoch, Identity, Item, OnGap, Refusal, SourceNews, Topic, topic::Scope};
 use standpipe_selection::{Grant, Lease, Params};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -16,9 +16,10 @@ use crate::{
     appender::append_all,
     budget::Budget,
     demand,
-    mailbox::ToShard,
-    report::{Description, Report},
+    mailbox::{ToShard, Which},
+    report::{DescribedTopic, Description, Report, waiting},
     resume::{self, Past},
+    ring::Listing,
     shard::Shard,
 };
 
@@ -143,12 +144,42 @@ impl Fanout {
         self.shards.iter().map(|shard| shard.signal.beats()).collect()
     }
 
-    /// Describes one connection, or all.
-    pub async fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
-        let answers = self.ask(|answer| ToShard::Describe(only, answer)).await;
+    /// Describes connections, in the order in which they are asked for.
+    pub async fn describe(&self, which: Which) -> Vec<Description> {
+        let answers = self.ask(|answer| ToShard::Describe(which, answer)).await;
         let mut all: Vec<_> = answers.into_iter().flatten().collect();
-        all.sort_by_key(|description| (description.since, description.id));
+        match which {
+            Which::One(_) => {}
+            Which::Behind(_, limit) => {
+                all.sort_by_key(|one| one.id);
+                all.truncate(limit);
+            }
+            Which::Waiting(limit) => {
+                all.sort_by_key(|one| (waiting(one.queue_bytes, one.lag), one.id));
+                all.truncate(limit);
+            }
+        }
         all
+    }
+
+    /// Describes topics that the log holds, in the order in which they are asked for, and tells how many there are.
+    pub async fn topics(&self, listing: Listing) -> (Vec<DescribedTopic>, usize) {
+        let (held, total) = self.log.list(listing, Instant::now());
+        let topics: Arc<[Topic]> = held.iter().flat_map(|one| one.topics.iter().cloned()).collect();
+        let mut selecting = vec![0; topics.len()];
+        for counts in self.ask(|answer| ToShard::Selecting(Arc::clone(&topics), answer)).await {
+            selecting.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        let (mut selecting, now) = (selecting.into_iter(), unix_ms());
+        let described = held.into_iter().map(|one| DescribedTopic {
+            instances: one.instances(),
+            subscriptions: selecting.by_ref().take(one.topics.len()).sum(),
+            last: now.saturating_sub(u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX)),
+            topic: one.name,
+            events: one.events,
+            last_minute: one.last_minute,
+        });
+        (described.collect(), total)
     }
 
     /// The sums over all shards.

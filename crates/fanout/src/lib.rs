@@ -33,9 +33,9 @@ pub use config::Config;
 pub use demand::Demand;
 pub use fanout::{Fanout, Mailbox};
 pub use log::{Bounds, Expired, Log, Plan};
-pub use mailbox::{Open, Request, ToShard};
-pub use report::{Counters, DescribedSubscription, Description, Report};
-pub use ring::Ring;
+pub use mailbox::{Open, Request, ToShard, Which};
+pub use report::{Counters, DescribedSubscription, DescribedTopic, Description, Report};
+pub use ring::{Listing, ListingOrder, Ring};
 pub use state::{KeysReport, State};
 
 #[cfg(test)]

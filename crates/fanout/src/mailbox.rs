@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use standpipe_connections::{Connection, Ended};
-use standpipe_protocol::{After, ConnectionId, OnGap, Refusal, SourceNews};
+use standpipe_protocol::{After, ConnectionId, OnGap, Refusal, SourceNews, Topic};
 use standpipe_selection::{Grant, Lease, Params, Pattern, Selection};
 use tokio::sync::oneshot;
 
@@ -29,10 +29,23 @@ pub enum ToShard {
     },
     /// There is something to tell of a source.
     Source(SourceNews),
-    /// Asks for descriptions: of one connection, or of all.
-    Describe(Option<ConnectionId>, oneshot::Sender<Vec<Description>>),
+    /// Asks for descriptions.
+    Describe(Which, oneshot::Sender<Vec<Description>>),
+    /// Asks how many subscriptions have a pattern that selects each of these, in their order.
+    Selecting(Arc<[Topic]>, oneshot::Sender<Vec<usize>>),
     /// Asks for the sums.
     Report(oneshot::Sender<Report>),
+}
+
+/// Which connections are described.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// This one.
+    One(ConnectionId),
+    /// Those behind this one in the order of their names, so many at most.
+    Behind(Option<ConnectionId>, usize),
+    /// Those for whom most waits, and who are furthest behind, so many at most.
+    Waiting(usize),
 }
 
 /// A connection that has opened, and what its URL asked for.

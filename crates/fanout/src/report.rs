@@ -1,6 +1,6 @@
 //! What a shard says of itself when asked: for metrics, and for those who look at connections.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use standpipe_ledger::{Tally, Totals};
@@ -205,6 +205,29 @@ pub struct Description {
     pub billed: u64,
     /// Of those that were billed, how many were neither charged nor given up at its last receipt or ping.
     pub unsettled: u64,
+}
+
+/// What comes first in the order of those for whom most waits.
+pub(crate) fn waiting(queue_bytes: usize, lag: u64) -> Reverse<(usize, u64)> {
+    Reverse((queue_bytes, lag))
+}
+
+/// The topics of one name: there is one that all share, or one in each of some instances of demand-driven sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DescribedTopic {
+    /// The name.
+    pub topic: String,
+    /// In how many instances; told only if it is no topic that all share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<usize>,
+    /// Of how many of its events the log holds.
+    pub events: usize,
+    /// How many of these it was given within the last minute.
+    pub last_minute: usize,
+    /// When it was given the last one, milliseconds since 1970-01-01 UTC.
+    pub last: u64,
+    /// How many subscriptions have a pattern that selects it, whatever their filters say.
+    pub subscriptions: usize,
 }
 
 /// One subscription of a [`Description`].

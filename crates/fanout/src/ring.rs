@@ -1,5 +1,7 @@
 //! The log in memory: bounded by count, bytes and age, with the places of each topic at hand.
 
+mod list;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
@@ -20,6 +22,8 @@ use crate::{
     log::{Bounds, Expired, Log, Plan},
     state::{Keys, KeysReport, State},
 };
+
+pub use list::{Listing, ListingOrder};
 
 /// The log of one process.
 ///

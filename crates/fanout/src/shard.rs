@@ -18,8 +18,8 @@ use std::{
 };
 
 use slab::Slab;
-use standpipe_connections::{Closing, Mark, Signal, clock::unix_ms};
-use standpipe_ledger::{Progress, Totals};
+use standpipe_connections::{Closing, Ended, Mark, Signal, clock::unix_ms};
+use standpipe_ledger::{Tally, Totals};
 use standpipe_protocol::{
     CloseReason, ConnectionId, Cursor, GapState, Message, Record, Refusal, SourceNews, SourceState, SourceTurn, Topic,
     topic::Scope,
@@ -216,10 +216,13 @@ impl Shard {
                     }
                 }
             }
-            ToShard::Closed { connection, ended } => self.close(connection, ended.progress),
+            ToShard::Closed { connection, ended } => self.close(connection, ended),
             ToShard::Source(news) => self.tell_source(&news, now),
             // Whoever asked may have stopped waiting.
-            ToShard::Describe(only, answer) => drop(answer.send(self.describe(only))),
+            ToShard::Describe(which, answer) => drop(answer.send(self.describe(which))),
+            ToShard::Selecting(topics, answer) => {
+                drop(answer.send(topics.iter().map(|topic| self.index.selecting(topic)).collect()));
+            }
             ToShard::Report(answer) => drop(answer.send(self.report())),
         }
     }
@@ -247,7 +250,8 @@ impl Shard {
         drop(lease);
     }
 
-    fn close(&mut self, connection: ConnectionId, progress: Progress) {
+    /// Closes the books of a connection, and tells what stands in them.
+    fn close(&mut self, connection: ConnectionId, Ended { reason, progress }: Ended) {
         if let Some(slot) = self.slots.get(&connection) {
             self.alight(*slot);
         }
@@ -259,6 +263,13 @@ impl Shard {
         }
         client.tally.close(progress);
         self.ended.add(&client.tally, progress);
+        let (opening, identity) = (&client.connection.opening, client.connection.identity());
+        let Tally { matched, confirmed, conflated, skipped, returned, unconfirmed, .. } = client.tally;
+        tracing::info!(
+            %connection, peer = opening.shown_peer(), subject = identity.subject.as_deref(), reason = %reason, code = reason.code(),
+            lasted_ms = unix_ms().saturating_sub(opening.since), written = progress.written,
+            matched, confirmed, conflated, skipped, returned, unconfirmed, "connection ended"
+        );
     }
 
     fn tell_source(&mut self, news: &SourceNews, now: Instant) {

@@ -3,6 +3,7 @@
 mod conflation;
 mod convoy;
 mod deliver;
+mod describe;
 mod grant;
 mod memory;
 mod model;

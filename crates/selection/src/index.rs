@@ -19,7 +19,7 @@ mod topics;
 
 use std::sync::Arc;
 
-use standpipe_protocol::EventView;
+use standpipe_protocol::{EventView, Topic};
 
 use crate::{
     Filter, Pattern,
@@ -88,6 +88,7 @@ impl Index {
         let found_by = found_by.and_then(|place| u32::try_from(place).ok());
         let held = Held { bucket: bucket_number, posting, found_by, filter };
         if let Some(bucket) = self.buckets.get_mut(bucket_number) {
+            bucket.entries += 1;
             match held.key_node() {
                 Some(node) => key::each(node, &mut |key| bucket.insert(key, &slots, posting)),
                 None => held.unfound(bucket).insert(posting),
@@ -102,6 +103,7 @@ impl Index {
         let Entry(number) = entry;
         let Some(held) = self.entries.remove(number) else { return };
         let Some(bucket) = self.buckets.get_mut(held.bucket) else { return };
+        bucket.entries -= 1;
         match held.key_node() {
             Some(node) => {
                 let slots = held.filter.as_ref().map(|filter| filter.slots(&self.fields)).unwrap_or_default();
@@ -154,6 +156,13 @@ impl Index {
         });
         out.sort_unstable();
         out.dedup();
+    }
+
+    /// How many entries have a pattern that selects `topic`, whatever their filters say.
+    pub fn selecting(&self, topic: &Topic) -> usize {
+        let mut entries = 0;
+        self.topics.each(topic, &mut |number| entries += self.buckets.get(number).map_or(0, |bucket| bucket.entries));
+        entries
     }
 
     /// Whether nothing is left of what was once inserted.

@@ -1,13 +1,13 @@
 //! What the routes show and forward, answered by those who own it.
 
-use std::{cmp::Reverse, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use standpipe_connections::{Closing, clock::unix_ms, measured};
 use standpipe_entry::{
     Auth, Counts, Guests, Pass, Published, Readiness, Service, Upgrade,
-    service::{Order, Page},
+    service::{Order, Page, TopicOrder, TopicPage},
 };
-use standpipe_fanout::Log as _;
+use standpipe_fanout::{Listing, ListingOrder, Log as _, Which};
 use standpipe_protocol::{CloseReason, ConnectionId, ErrorCode, Identity, Json, Refusal, SourceState, Transport};
 use standpipe_selection::{Lease, Query};
 use standpipe_upstream::Upstream;
@@ -88,6 +88,7 @@ impl Service for Standpipe {
     async fn status(&self) -> Json {
         let report = self.sessions.fanout.report().await;
         let bounds = self.sessions.fanout.log().bounds();
+        let oldest = u64::try_from(report.queue_age.as_millis()).unwrap_or(u64::MAX);
         let statuses = self.upstream.statuses();
         let count = |state| statuses.iter().filter(|source| source.state == state).count();
         let states: serde_json::Map<_, _> =
@@ -108,6 +109,8 @@ impl Service for Standpipe {
             "log": { "epoch": self.sessions.fanout.epoch(), "floor": bounds.floor, "head": bounds.head },
             "sources": states,
             "ledger": report.totals.tally,
+            "written": report.totals.written,
+            "waiting": { "bytes": report.queue_bytes, "oldest_ms": oldest },
         }))
     }
 
@@ -140,18 +143,16 @@ impl Service for Standpipe {
     }
 
     async fn connections(&self, page: Page) -> Json {
-        let mut all = self.sessions.fanout.describe(None).await;
-        let total = all.len();
-        match page.order {
-            Order::Id => {
-                all.retain(|one| page.after.is_none_or(|after| one.id > after));
-                all.sort_by_key(|one| one.id);
-            }
-            Order::Waiting => all.sort_by_key(|one| (Reverse((one.queue_bytes, one.lag)), one.id)),
-        }
-        let next = all.get(page.limit.saturating_sub(1)).filter(|_| page.order == Order::Id && all.len() > page.limit);
-        let next = next.map(|last| last.id.to_string());
+        let which = match page.order {
+            // One more, to know whether there is one.
+            Order::Id => Which::Behind(page.after, page.limit + 1),
+            Order::Waiting => Which::Waiting(page.limit),
+        };
+        let mut all = self.sessions.fanout.describe(which).await;
+        let more = all.len() > page.limit;
         all.truncate(page.limit);
+        let next = all.last().filter(|_| more).map(|last| last.id);
+        let total = self.sessions.registry.len();
         json(&match next {
             Some(next) => serde_json::json!({ "connections": all, "total": total, "next": next }),
             None => serde_json::json!({ "connections": all, "total": total }),
@@ -160,7 +161,7 @@ impl Service for Standpipe {
 
     async fn connection(&self, id: ConnectionId) -> Option<Json> {
         self.sessions.registry.find(id)?;
-        self.sessions.fanout.describe(Some(id)).await.first().map(json)
+        self.sessions.fanout.describe(Which::One(id)).await.first().map(json)
     }
 
     async fn close(&self, id: ConnectionId) -> Result<(), Refusal> {
@@ -181,6 +182,24 @@ impl Service for Standpipe {
 
     async fn sources(&self) -> Json {
         json(&serde_json::json!({ "now": unix_ms(), "sources": self.upstream.statuses() }))
+    }
+
+    async fn topics(&self, page: TopicPage) -> Json {
+        let TopicPage { order, prefix, limit, after } = page;
+        let (order, may_follow) = match order {
+            TopicOrder::Name => (ListingOrder::Name(after), true),
+            TopicOrder::Events => (ListingOrder::Events, false),
+        };
+        // One more, to know whether there is one.
+        let listing = Listing { prefix, order, limit: limit + usize::from(may_follow) };
+        let (mut topics, total) = self.sessions.fanout.topics(listing).await;
+        let more = topics.len() > limit;
+        topics.truncate(limit);
+        let next = topics.last().filter(|_| more).map(|last| last.topic.clone());
+        json(&match next {
+            Some(next) => serde_json::json!({ "topics": topics, "total": total, "next": next }),
+            None => serde_json::json!({ "topics": topics, "total": total }),
+        })
     }
 
     async fn publish(&self, source: Option<&str>, pass: &Pass, inputs: Vec<Json>) -> Result<Vec<Published>, Refusal> {

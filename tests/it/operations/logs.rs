@@ -9,6 +9,9 @@ use standpipe_tests::{
 
 use crate::PUSH;
 
+/// The place that tells how a client's connection ended.
+const END: &str = "standpipe_fanout::shard";
+
 /// Many more in a second than a place in the code may write lines.
 const STORM: usize = 600;
 
@@ -36,8 +39,7 @@ fn lines_of<'a>(log: &'a [Value], place: &'a str) -> impl Iterator<Item = &'a Va
 
 #[tokio::test]
 async fn a_storm_of_clients_is_no_storm_of_lines_and_what_is_left_out_is_counted() {
-    let config = format!("[limits]\nmax_refusal_delay = \"none\"\n{PUSH}");
-    let mut server = Server::start_in(&config, &[("RUST_LOG", "standpipe_server=debug")]).await;
+    let mut server = Server::start(&format!("[limits]\nmax_refusal_delay = \"none\"\n{PUSH}")).await;
     storm(&server).await;
     let opened = eventually("everybody has gone", PATIENCE, async || {
         let metrics = server.metrics().await;
@@ -50,26 +52,30 @@ async fn a_storm_of_clients_is_no_storm_of_lines_and_what_is_left_out_is_counted
     server.signal(Signal::TERM);
     assert!(server.exit_within(PATIENCE).await.success());
     let log: Vec<Value> = server.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let ends: Vec<_> = lines_of(&log, "standpipe_server::session").collect();
+    let ends: Vec<_> = lines_of(&log, END).collect();
     for end in &ends {
-        for field in ["connection", "reason", "matched", "written", "confirmed"] {
+        for field in
+            ["connection", "peer", "reason", "code", "lasted_ms", "matched", "written", "confirmed", "unconfirmed"]
+        {
             assert!(!end[field].is_null(), "{end}");
         }
     }
-    let told = log.iter().filter(|line| line["place"] == "standpipe_server::session");
+    let told = log.iter().filter(|line| line["place"] == END);
     let left_out: u64 = told.map(|line| line["left_out"].as_u64().expect("a number")).sum();
     assert_eq!(ends.len() as u64 + left_out, opened, "each end is a line, or is counted");
     assert!(opened > 200, "{opened}");
 }
 
 #[tokio::test]
-async fn by_default_clients_write_nothing_whatever_they_do() {
+async fn clients_write_how_they_ended_and_nothing_else_whatever_they_do() {
     let mut server = Server::start(&format!("[limits]\nmax_refusal_delay = \"none\"\n{PUSH}")).await;
     let before = server.log().len();
     storm(&server).await;
     server.until_active(0, PATIENCE).await;
-    let log = server.log();
-    assert_eq!(log.len(), before, "{log:?}");
+    let read = |line: &String| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let log: Vec<_> = server.log().iter().skip(before).map(read).collect();
+    let is_of_an_end = |line: &Value| line["target"] == END || line["place"] == END;
+    assert!(!log.is_empty() && log.iter().all(is_of_an_end), "{log:?}");
     server.signal(Signal::TERM);
     assert!(server.exit_within(PATIENCE).await.success());
     let text = server.log().join("\n");

@@ -64,12 +64,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             measured::proved(now.into_std().saturating_duration_since(asked_at));
         }
         match self.receipts.pong(payload) {
-            Ok(()) => {
-                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove(self.receipts.confirmed().frames);
-            }
+            Ok(()) => self.confirm(now),
             Err(_) => self.connection.count_unproven(),
         }
+    }
+
+    /// The client has proven to have what it has.
+    fn confirm(&mut self, now: Instant) {
+        let frames = self.receipts.confirmed().frames;
+        self.connection.confirmed(frames, unix_ms());
+        if let Some(watched) = self.watched.take_if(|watched| watched.frame <= frames) {
+            measured::confirmed(now.saturating_duration_since(watched.since));
+        }
+        self.prove(frames);
     }
 
     /// The client has shown this connection's secret elsewhere, and where it goes on from.
@@ -77,10 +84,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
         let is_ahead = self.connection.position().is_none_or(|position| position.seq < cursor);
         let frames = if is_ahead { 0 } else { self.unproven.up_to(cursor).min(self.connection.written()) };
         match self.receipts.resumed(frames) {
-            Ok(()) => {
-                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove(self.receipts.confirmed().frames);
-            }
+            Ok(()) => self.confirm(Instant::now()),
             Err(_) if is_ahead => self.connection.count_unproven(),
             // What it has was proven before.
             Err(_) => {}
@@ -108,16 +112,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     }
 
     fn acknowledged(&mut self, delivered: u64, now: Instant) {
-        if let Some(refusal) = self.acknowledge(delivered) {
+        if let Some(refusal) = self.acknowledge(delivered, now) {
             self.connection.tell(&Message::Error(&refusal), Mark::Control, now);
         }
     }
 
-    fn acknowledge(&mut self, delivered: u64) -> Option<Refusal> {
+    fn acknowledge(&mut self, delivered: u64, now: Instant) -> Option<Refusal> {
         let unproven = match self.receipts.ack(delivered, self.connection.written()) {
             Ok(()) => {
-                self.connection.confirmed(self.receipts.confirmed().frames, unix_ms());
-                self.prove(self.receipts.confirmed().frames);
+                self.confirm(now);
                 return None;
             }
             Err(unproven) => unproven,

@@ -11,7 +11,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Commands, Life, Phase};
+use super::{Commands, Life, Phase, Watched};
 use crate::{Mark, clock::unix_ms, measured, queued::Held};
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
@@ -83,6 +83,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             let config = self.connection.config();
             let (writer, paying) = (RefCell::new(&mut self.writer), RefCell::new(self.paying.as_deref_mut()));
             let unproven = &mut self.unproven;
+            let frame = writer.borrow().placed().frames + 1;
+            let mut since = None;
             let mut outbox = self.connection.outbox();
             outbox.take_while(
                 |next| {
@@ -92,6 +94,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
                 |next| {
                     if next.mark.is_data() {
                         unproven.took(next.place());
+                        since.get_or_insert(next.at);
                     }
                     if let Some(paying) = paying.borrow_mut().as_mut() {
                         paying.took(&next);
@@ -103,6 +106,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             window_closed = !outbox.is_empty() && !writer.borrow().is_full();
             self.waiting = outbox.waiting();
             drop(outbox);
+            if self.watched.is_none() {
+                self.watched = since.map(|since| Watched { frame, since });
+            }
             self.end_paying(cx);
         }
         if matches!(self.phase, Phase::Open) || window_closed {

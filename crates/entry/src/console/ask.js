@@ -4,50 +4,42 @@
 // only. Whatever comes from the server is put into the page as text.
 
 const element = (id) => document.getElementById(id);
+
 const proxyToken = new URLSearchParams(location.search).get("token");
 
-/** An address of this server, with what the proxy in front of it wants. */
-const here = (path, base = location.href) => {
-  const url = new URL(path, new URL(".", base));
-  if (proxyToken !== null) url.searchParams.set("token", proxyToken);
-  return url;
-};
+/** So long an answer is waited for, in milliseconds. */
+const PATIENCE = 10_000;
 
 let adminToken = "";
 
-const ask = async (path, { method = "GET" } = {}) => {
-  const headers = adminToken === "" ? {} : { Authorization: `Bearer ${adminToken}` };
-  const answer = await fetch(here(path), { method, headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
+/** The address of a route, as `token` stands for that of the proxy. */
+function addressOf(route, token = proxyToken) {
+  const url = new URL(route, new URL(".", location.href));
+  if (proxyToken !== null) url.searchParams.set("token", token);
+  return url;
+}
+
+/** The status and the JSON of an answer; null for what is not JSON, which is a proxy's. Fails if there is none. */
+async function ask(route, method = "GET") {
+  const headers = { Accept: "application/json" };
+  // A proxy that wants a token of its own would take ours in `Authorization` for it.
+  if (adminToken !== "") {
+    if (proxyToken === null) headers["Authorization"] = `Bearer ${adminToken}`;
+    else headers["X-Standpipe-Admin-Token"] = adminToken;
+  }
+  const answer = await fetch(addressOf(route), { method, headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   const text = await answer.text();
-  let json = null;
   try {
-    json = JSON.parse(text);
+    return { status: answer.status, json: JSON.parse(text) };
   } catch {
-    // Not of this server: a proxy has answered.
+    return { status: answer.status, json: null };
   }
-  return { status: answer.status, json };
-};
+}
 
-const make = (name, text = "", more = {}) => {
-  const made = Object.assign(document.createElement(name), more);
-  if (text !== "") made.textContent = text;
-  return made;
-};
-
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const rate = (value) => (value < 10 ? value.toFixed(1) : whole.format(value));
-
-const lasted = (seconds) => {
-  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
-    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit}`;
-  }
-  return `${Math.max(0, Math.round(seconds))} s`;
-};
-
-const bytes = (count) => {
-  for (const [unit, size] of [["MiB", 1 << 20], ["KiB", 1 << 10]]) {
-    if (count >= size) return `${(count / size).toFixed(1)} ${unit}`;
-  }
-  return `${count} B`;
-};
+/** What an answer that is not the one that was wanted says. */
+function complaint({ status, json }) {
+  const { message, hint } = json?.error ?? {};
+  if (message === undefined) return `the server answered with ${status}`;
+  return hint === undefined ? message : `${message}; ${hint}`;
+}
 

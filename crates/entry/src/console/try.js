@@ -1,158 +1,152 @@
-// Try it: a selection, its events as they come, and the code that has the same.
+// Events of a selection as they come, over our own client (clients/js), which the page brings along.
 
-const KEPT = 100;
+/** So many are shown. */
+const KEPT = 200;
 
-let socket = null;
-let missed = 0;
+let client = null;
 
-const selection = () => {
-  const topics = element("topics").value.trim().split(/[\s,]+/).filter(Boolean);
-  const text = element("filter").value.trim();
-  const filter = text === "" ? null : JSON.parse(text);
-  if (filter !== null && (typeof filter !== "object" || Array.isArray(filter))) throw new Error("a filter is an object");
-  return { topics: topics.length > 0 ? topics : [">"], filter };
-};
+/** What came and is not shown yet: until the next frame, or while the list is paused. */
+let arrived = [];
+let isAsked = false;
+const counts = { received: 0, dropped: 0 };
 
-/** The selection as the parameters of an address. */
-const parameters = ({ topics, filter }) => {
-  const found = new URLSearchParams({ topics: topics.join(",") });
-  if (filter !== null) found.set("filter", JSON.stringify(filter));
-  return found;
-};
+const isOn = (button) => button.getAttribute("aria-pressed") === "true";
 
-/** The address of a route with the selection; `token` stands for that of the proxy, if there is one. */
-const address = (path, chosen, scheme, token = "YOUR_TOKEN") => {
-  const url = new URL(path, new URL(".", location.href));
-  for (const [name, value] of parameters(chosen)) url.searchParams.set(name, value);
-  if (proxyToken !== null) url.searchParams.set("token", token);
-  const secure = location.protocol === "https:";
-  return url.href.replace(/^https?:/, scheme === "ws" ? (secure ? "wss:" : "ws:") : location.protocol);
-};
+function connect() {
+  for (const place of element("select").elements) place.removeAttribute("aria-invalid");
+  say(element("wrong"), "");
+  const options = selected();
+  const credential = element("credential").value;
+  if (credential !== "") options.token = credential;
+  client = new standpipe.Client({ ...options, url: addressOf("ws").href });
+  clear();
+  say(element("go"), "Disconnect");
+  say(element("told"), "connecting …");
+  void follow(client);
+}
 
-const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+async function disconnect() {
+  const mine = client;
+  client = null;
+  say(element("go"), "Connect");
+  await mine?.close();
+}
 
-const LANGUAGES = {
-  curl: (chosen) => `curl -N ${quote(address("events", chosen, "http"))}`,
-  Python: (chosen) => `# pip install websockets
-import asyncio, json, websockets
-
-async def main():
-    async with websockets.connect(${JSON.stringify(address("ws", chosen, "ws"))}) as socket:
-        async for text in socket:
-            message = json.loads(text)
-            if message["op"] == "event":
-                print(message["topic"], message["data"], flush=True)
-
-asyncio.run(main())
-`,
-  "Node.js": (chosen) => `// npm install ws
-import WebSocket from "ws";
-
-const socket = new WebSocket(${JSON.stringify(address("ws", chosen, "ws"))});
-socket.on("message", (text) => {
-  const message = JSON.parse(text);
-  if (message.op === "event") console.log(message.topic, message.data);
-});
-`,
-  "a browser": (chosen) => `const stream = new EventSource(${JSON.stringify(address("events", chosen, "http"))});
-stream.onmessage = ({ data }) => {
-  const message = JSON.parse(data);
-  if (message.op === "event") console.log(message.topic, message.data);
-};
-`,
-};
-
-const tell = (text) => (element("told").textContent = text);
-
-const showCode = () => {
+async function follow(mine) {
   try {
-    element("code").textContent = LANGUAGES[element("language").value](selection());
-    element("filter").removeAttribute("aria-invalid");
+    for await (const update of mine) {
+      if (mine !== client) return;
+      show(update);
+    }
   } catch (error) {
-    element("filter").setAttribute("aria-invalid", "true");
-    element("code").textContent = `the filter cannot be read: ${error.message}`;
+    if (mine !== client) return;
+    const { message, hint, reason } = error;
+    say(element("wrong"), hint === undefined ? message : `${message}; ${hint}`);
+    say(element("told"), reason ? `ended: ${reason}` : "ended");
+    await disconnect();
   }
-};
+}
 
-const isPaused = () => element("pause").getAttribute("aria-pressed") === "true";
-
-const showMissed = () => (element("shown").textContent = missed > 0 ? `${whole.format(missed)} not shown` : "");
-
-const showEvent = ({ op, seq, topic, key, data }) => {
-  if (isPaused()) {
-    missed += 1;
-    return showMissed();
+function show(update) {
+  switch (update.op) {
+    case "event":
+    case "snapshot":
+      counts.received += 1;
+      arrived.push(update);
+      if (arrived.length > KEPT) {
+        arrived.shift();
+        counts.dropped += 1;
+      }
+      return soon();
+    case "subscribed":
+      return say(element("told"), `subscribed to ${update.topics.join(", ")}`);
+    case "gap":
+      return say(element("told"), `missed ${update.matched ?? "some"}: ${spaced(update.reason)}`);
+    case "slow":
+      return say(element("told"), "this page is too slow for what comes: it connects again");
+    case "disconnected":
+      return say(element("told"), `${update.why.message}; again in ${lasted(update.retryIn)}`);
   }
-  const line = make("li");
-  const name = key === undefined ? topic : `${topic} ${key}`;
-  line.append(make("span", `${seq} ${op === "snapshot" ? "snapshot " : ""}`), `${name} `, JSON.stringify(data));
+}
+
+/** With the next frame: a page that is not seen draws none. */
+function soon() {
+  if (isAsked) return;
+  isAsked = true;
+  requestAnimationFrame(() => {
+    isAsked = false;
+    draw();
+  });
+}
+
+function draw() {
   const list = element("events");
-  list.prepend(line);
-  while (list.children.length > KEPT) {
-    list.lastChild.remove();
-    missed += 1;
+  if (!isOn(element("pause"))) {
+    const isAtTop = list.scrollTop < 8;
+    const before = list.scrollHeight;
+    list.prepend(...arrived.map(lineOf).reverse());
+    arrived = [];
+    while (list.childElementCount > KEPT) {
+      list.lastElementChild.remove();
+      counts.dropped += 1;
+    }
+    // Who reads further down goes on reading there.
+    if (!isAtTop) list.scrollTop += list.scrollHeight - before;
   }
-  showMissed();
-};
+  const waiting = isOn(element("pause")) ? `, ${whole.format(arrived.length)} held back` : "";
+  const { received, dropped } = counts;
+  const shown = `${whole.format(list.childElementCount)} shown${waiting}`;
+  const text = received === 0 ? "" : `${whole.format(received)} received, ${shown}, ${whole.format(dropped)} dropped from view`;
+  say(element("counted"), text);
+}
 
-const disconnect = () => {
-  socket?.close(1000);
-  socket = null;
-  element("go").textContent = "Connect";
-};
+function lineOf({ op, seq, topic, key, data }) {
+  const name = key === undefined || key === null ? topic : `${topic} · ${key}`;
+  const number = op === "snapshot" ? `${seq} snapshot` : `${seq}`;
+  return make("li", {}, make("span", { class: "seq" }, number), " ", make("b", {}, name), " ", make("code", {}, JSON.stringify(data)));
+}
 
-const connect = (chosen) => {
-  const mine = new WebSocket(address("ws", chosen, "ws", proxyToken));
-  socket = mine;
-  element("go").textContent = "Disconnect";
-  tell("connecting …");
-  mine.onmessage = ({ data }) => {
-    if (mine !== socket) return;
-    const message = JSON.parse(data);
-    if (message.op === "event" || message.op === "snapshot") showEvent(message);
-    else if (message.op === "subscribed") tell(`subscribed to ${message.topics.join(", ")}, from event ${message.seq} on`);
-    else if (message.op === "error") tell(`${message.code}: ${message.message}${message.hint ? `; ${message.hint}` : ""}`);
-    else if (message.op === "gap") tell(`a gap from ${message.from} to ${message.to}: ${message.reason}`);
-    else if (message.op === "goodbye") mine.farewell = `${message.reason} (${message.code})`;
-  };
-  mine.onclose = ({ code }) => {
-    if (mine !== socket) return;
-    disconnect();
-    const told = element("told").textContent;
-    const why = `the connection is closed: ${mine.farewell ?? code}`;
-    tell(told.includes(": ") ? `${told} – ${why}` : why);
-  };
-};
+function clear() {
+  arrived = [];
+  Object.assign(counts, { received: 0, dropped: 0 });
+  element("events").replaceChildren();
+  draw();
+}
+
+function toggle(button) {
+  button.setAttribute("aria-pressed", String(!isOn(button)));
+}
+
+/** From the table of topics. */
+function tryTopic(topic) {
+  element("topics-wanted").value = topic;
+  showCode();
+  element("try").scrollIntoView();
+  element("go").focus();
+}
 
 element("select").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (socket !== null) {
-    disconnect();
-    return tell("disconnected");
+  if (client !== null) {
+    void disconnect();
+    return say(element("told"), "disconnected");
   }
-  showCode();
   try {
-    connect(selection());
+    connect();
   } catch (error) {
-    tell(`the filter cannot be read: ${error.message}`);
+    if (!(error instanceof Wrong)) return say(element("wrong"), error.message);
+    error.place.setAttribute("aria-invalid", "true");
+    error.place.focus();
+    say(element("wrong"), error.message);
   }
 });
-element("pause").addEventListener("click", ({ target }) => target.setAttribute("aria-pressed", String(!isPaused())));
-element("clear").addEventListener("click", () => {
-  element("events").replaceChildren();
-  missed = 0;
-  showMissed();
+element("pause").addEventListener("click", ({ target }) => {
+  toggle(target);
+  draw();
 });
-element("language").append(...Object.keys(LANGUAGES).map((name) => make("option", name)));
-for (const id of ["topics", "filter", "language"]) element(id).addEventListener("input", showCode);
-element("copy").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(element("code").textContent);
-    element("copied").textContent = "copied";
-  } catch {
-    getSelection().selectAllChildren(element("code"));
-    element("copied").textContent = "selected: copy it with the keyboard";
-  }
+element("wrap").addEventListener("click", ({ target }) => {
+  toggle(target);
+  element("events").classList.toggle("wrapped", isOn(target));
 });
-showCode();
-void keepLooking();
+element("clear").addEventListener("click", clear);
+

@@ -35,6 +35,10 @@ pub(super) fn document() -> Value {
         "description": "`admin.token` of the configuration. Where none is set, operations are answered to programs on the \
             server's own machine alone, without it.",
     });
+    components["securitySchemes"]["admin_header"] = json!({
+        "type": "apiKey", "in": "header", "name": "X-Standpipe-Admin-Token",
+        "description": "The same, where a platform in front takes what is in `Authorization` for a credential of its own.",
+    });
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -11,7 +11,7 @@ use super::{schemas::Schemas, url};
 use crate::{
     Fault,
     routes::{Index, Receipt},
-    service::Page,
+    service::{Page, TopicPage},
 };
 
 /// One operation, as OpenAPI has it.
@@ -104,13 +104,19 @@ pub(super) fn operation(method: &str, path: &str, about: &str, schemas: &mut Sch
     };
     let operators = |answers| Operation {
         tag: "operations",
-        security: json!([{ "admin": [] }, {}]),
+        security: json!([{ "admin": [] }, { "admin_header": [] }, {}]),
         codes: [refusals(&OPERATOR), faults(&[Fault::AnswerTimeout])].concat(),
         ..public(answers)
     };
     let operation = match (method, path) {
         ("GET", "/") => {
-            Operation { codes: Vec::new(), ..public(vec![(200, "What this is.", json_of(schemas.written::<Index>()))]) }
+            let mut what = json_of(schemas.written::<Index>());
+            what["text/html"] = json!({ "schema": { "type": "string" } });
+            let answers = vec![
+                (200, "What this is; the console, for who asks for `text/html` by name.", what),
+                (304, "The console is the one that the browser has.", Value::Null),
+            ];
+            Operation { codes: Vec::new(), ..public(answers) }
         }
         ("GET", "/ws") => socket(schemas, &[]),
         ("GET", "/ws/{topic}") => socket(schemas, &[in_path("topic", "A topic pattern.", json!({ "type": "string" }))]),
@@ -126,7 +132,9 @@ pub(super) fn operation(method: &str, path: &str, about: &str, schemas: &mut Sch
             "Prometheus' text format 0.0.4.",
             json!({ "text/plain": { "schema": { "type": "string" } } }),
         )]),
-        ("GET", "/connections") => paged(operators(vec![(200, "A page of them.", json_of(page_of("connections")))])),
+        ("GET", "/connections") => {
+            paged(operators(vec![(200, "A page of them.", json_of(page_of("connections", connection())))]))
+        }
         ("DELETE", "/connections") => closing_all(operators(vec![(
             200,
             "They are being closed, as `KICKED`.",
@@ -146,6 +154,10 @@ pub(super) fn operation(method: &str, path: &str, about: &str, schemas: &mut Sch
             })),
         )])),
         ("GET", "/sources") => operators(vec![(200, "All sources.", json_of(list("sources")))]),
+        ("GET", "/topics") => {
+            let name = json!({ "type": "string" });
+            topics(operators(vec![(200, "A page of them.", json_of(page_of("topics", name)))]))
+        }
         ("POST", "/publish") => publish(schemas),
         ("POST", "/drain") => operators(vec![(202, "It begins, or has begun.", json_of(flag("draining")))]),
         ("GET", "/openapi.json") => contract(public(vec![(200, "OpenAPI 3.1.", json_of(object()))])),
@@ -180,12 +192,29 @@ fn paged(operation: Operation) -> Operation {
     Operation { parameters, codes: [operation.codes, refusals(&wrong)].concat(), ..operation }
 }
 
-fn page_of(name: &str) -> Value {
+fn topics(operation: Operation) -> Operation {
+    let order = json!({ "type": "string", "enum": ["topic", "events"], "default": "topic" });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": TopicPage::MOST, "default": TopicPage::USUAL });
+    let parameters = vec![
+        in_query("sort", "By their names, or those first of which the log holds most.", order),
+        in_query("prefix", "Those that begin with this.", json!({ "type": "string" })),
+        in_query("limit", "How many.", limit),
+        in_query(
+            "after",
+            "Those behind it, in the order of names: `next` of the page before.",
+            json!({ "type": "string" }),
+        ),
+    ];
+    let wrong = [ErrorCode::UnknownParameter, ErrorCode::InvalidField];
+    Operation { parameters, codes: [operation.codes, refusals(&wrong)].concat(), ..operation }
+}
+
+fn page_of(name: &str, next: Value) -> Value {
     let mut page = list(name);
     page["required"] = json!([name, "total"]);
     page["properties"]["total"] =
         json!({ "type": "integer", "minimum": 0, "description": "How many there are in all." });
-    page["properties"]["next"] = connection();
+    page["properties"]["next"] = next;
     page
 }
 
@@ -253,7 +282,7 @@ fn publish(schemas: &mut Schemas) -> Operation {
     let token = "The credential of whoever publishes, if it is in no header.";
     Operation {
         tag: "publish",
-        security: json!([{ "admin": [] }, { "credential": [] }, { "access_token": [] }, {}]),
+        security: json!([{ "admin": [] }, { "admin_header": [] }, { "credential": [] }, { "access_token": [] }, {}]),
         parameters: vec![
             in_query("source", source, json!({ "type": "string" })),
             in_query("access_token", token, json!({ "type": "string", "format": "password" })),

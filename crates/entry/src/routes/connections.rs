@@ -6,7 +6,11 @@ use http::{Method, StatusCode};
 use standpipe_protocol::{ConnectionId, ErrorCode, Refusal, refusal::clip};
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Call, Shared, call, ok, parameters::parameters, query};
+use super::{
+    Call, Shared, call, ok,
+    parameters::{bound, invalid, parameters},
+    query,
+};
 use crate::{
     Service,
     answer::{self, Response},
@@ -43,16 +47,12 @@ async fn all<S: Service>(call: &Call<S>, query: &str) -> Result<Response, Reject
 /// Which of the connections are asked for.
 fn page(query: &str) -> Result<Page, Refusal> {
     let [sort, limit, after] = parameters("/connections", query, ["sort", "limit", "after"])?;
-    let invalid = |message: &str, hint: &str| Refusal::new(ErrorCode::InvalidField, message).hint(hint.to_owned());
     let order = match sort.as_deref() {
         None | Some("id") => Order::Id,
         Some("waiting") => Order::Waiting,
         Some(_) => return Err(invalid("`sort` is no order", "it is `id` or `waiting`")),
     };
-    let limit = limit.map_or(Ok(Page::USUAL), |text| {
-        let limit = text.parse().ok().filter(|limit| (1..=Page::MOST).contains(limit));
-        limit.ok_or_else(|| invalid("`limit` is no number of connections", &format!("it is from 1 to {}", Page::MOST)))
-    })?;
+    let limit = bound("limit", limit, Page::USUAL, Page::MOST)?;
     let hint = "it is the `next` of the page before, which is in the order of ids";
     let after = after.map(|text| text.parse().map_err(|()| invalid("`after` is no connection", hint))).transpose()?;
     if after.is_some() && order != Order::Id {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use standpipe_protocol::PROTOCOL;
 use warp::{Filter, filters::BoxedFilter};
@@ -12,6 +12,7 @@ use crate::{
     Service,
     answer::{self, Response},
     console,
+    operations::Denial,
     rejection::Rejection,
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Index {
     name: &'static str,
     version: &'static str,
     protocol: u32,
+    /// Whether operations would be answered to whoever asks: `yes`, `token` if they want the admin token, or `no`.
+    operations: &'static str,
     routes: Vec<Line>,
 }
 
@@ -44,11 +47,24 @@ pub(super) fn routes<S: Service>(shared: &Arc<Shared<S>>) -> BoxedFilter<(Respon
 
 fn index<S: Service>(call: &Call<S>, headers: &HeaderMap) -> Result<Response, Rejection> {
     call.only(GET)?;
-    if let Some(page) = console::is_wanted(headers).then(console::page).flatten() {
+    if console::is_wanted(headers)
+        && let Some(page) = console::page(headers)
+    {
         return Ok(page);
     }
     let lines = ROUTES.iter().map(|&(method, path, about)| Line { method, path, about });
-    let index =
-        Index { name: "standpipe", version: env!("CARGO_PKG_VERSION"), protocol: PROTOCOL, routes: lines.collect() };
-    Ok(answer::json(StatusCode::OK, serde_json::to_string(&index).unwrap_or_default()))
+    let index = Index {
+        name: "standpipe",
+        version: env!("CARGO_PKG_VERSION"),
+        protocol: PROTOCOL,
+        operations: match call.caller.operator {
+            Ok(()) => "yes",
+            Err(Denial::NoToken | Denial::WrongToken) => "token",
+            Err(_) => "no",
+        },
+        routes: lines.collect(),
+    };
+    let mut response = answer::json(StatusCode::OK, serde_json::to_string(&index).unwrap_or_default());
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }

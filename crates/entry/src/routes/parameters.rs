@@ -39,6 +39,21 @@ pub(super) fn parameters<const N: usize>(
     Ok(values)
 }
 
+/// A parameter has a value that it cannot have.
+pub(super) fn invalid(message: impl Into<String>, hint: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidField, message).hint(hint.to_owned())
+}
+
+/// How many of something a page may have: from one to `most`.
+///
+/// # Errors
+/// `INVALID_FIELD`.
+pub(super) fn bound(name: &str, text: Option<String>, usual: usize, most: usize) -> Result<usize, Refusal> {
+    let Some(text) = text else { return Ok(usual) };
+    let bound = text.parse().ok().filter(|bound| (1..=most).contains(bound));
+    bound.ok_or_else(|| invalid(format!("`{name}` does not say how many"), &format!("it is from 1 to {most}")))
+}
+
 fn unknown(path: &str, name: &str, known: &[&'static str]) -> Refusal {
     let refusal = Refusal::new(ErrorCode::UnknownParameter, format!("`{path}` has no parameter `{}`", clip(name)));
     match did_you_mean(name, known.iter().copied()) {

@@ -13,6 +13,7 @@ fn operations() -> Vec<(&'static str, String)> {
         ("GET", format!("/connections/{KNOWN}")),
         ("DELETE", format!("/connections/{KNOWN}")),
         ("GET", "/sources".to_owned()),
+        ("GET", "/topics".to_owned()),
         ("POST", "/publish".to_owned()),
         ("POST", "/drain".to_owned()),
     ]

@@ -3,7 +3,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use expect_test::expect;
-use standpipe_entry::ROUTES;
+use standpipe_entry::{Operations, ROUTES};
+use standpipe_protocol::command::Secret;
 
 use crate::support::{KNOWN, Server};
 
@@ -19,6 +20,7 @@ async fn every_route_answers() {
         ("GET", &format!("/connections/{KNOWN}")),
         ("DELETE", &format!("/connections/{KNOWN}")),
         ("GET", "/sources"),
+        ("GET", "/topics?prefix=a.&limit=3&after=a.b"),
         ("POST", "/drain"),
         ("GET", "/ready"),
     ];
@@ -39,6 +41,7 @@ async fn every_route_answers() {
         GET /connections/c00000000000000ff 200 application/json {"id":"c00000000000000ff"}
         DELETE /connections/c00000000000000ff 200 application/json {"closed":"c00000000000000ff"}
         GET /sources 200 application/json [{"name":"in"}]
+        GET /topics?prefix=a.&limit=3&after=a.b 200 application/json {"asked":"Name a. 3 a.b"}
         POST /drain 202 application/json {"draining":true}
         GET /ready 503 application/json {"ready":false}"#]]
     .assert_eq(&lines.join("\n"));
@@ -69,6 +72,64 @@ async fn the_index_names_every_route() {
     let paths: Vec<_> =
         index["routes"].as_array().unwrap().iter().map(|route| route["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ROUTES.iter().map(|(_, path, _)| *path).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_browser_gets_the_console_there_and_the_probe_its_answer() {
+    let server = Server::start();
+    let ask = async |headers: &str| {
+        server.ask(format!("GET /?token=x HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", server.address)).await
+    };
+    let page = ask("Accept: text/html,*/*;q=0.8\r\n").await;
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.body.starts_with("<!doctype html>"));
+    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'; script-src 'sha256-"));
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("vary", "accept"),
+        ("cache-control", "private, no-cache"),
+    ] {
+        assert_eq!(page.headers[name], value, "{name}");
+    }
+    let again = ask(&format!("Accept: text/html\r\nIf-None-Match: {}\r\n", page.headers["etag"])).await;
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n"] {
+        let index = ask(accept).await;
+        assert_eq!((index.json()["name"].as_str(), index.headers["vary"].as_str()), (Some("standpipe"), "accept"));
+    }
+    let probe = ask("Accept: text/html\r\nX-Apify-Container-Server-Readiness-Probe: 1\r\n").await;
+    assert_eq!(probe.body, "ready");
+}
+
+#[tokio::test]
+async fn the_index_says_whether_operations_would_be_answered() {
+    let local = Server::start();
+    let told = Server::with(|config| config.operations = Operations::Token(Secret("s3cret".to_owned())));
+    for (server, headers, operations) in [
+        (&local, "", "yes"),
+        (&local, "Via: 1.1 proxy\r\n", "no"),
+        (&told, "", "token"),
+        (&told, "Authorization: Bearer wrong\r\n", "token"),
+        (&told, "Authorization: Bearer s3cret\r\n", "yes"),
+        (&told, "Authorization: Bearer of-the-platform\r\nX-Standpipe-Admin-Token: s3cret\r\n", "yes"),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", server.address);
+        assert_eq!(server.ask(request).await.json()["operations"], operations, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_topics_is_asked_for_as_it_can_be() {
+    let server = Server::start();
+    for (query, asked) in
+        [("", "Name  100 "), ("?sort=events&limit=1000", "Events  1000 "), ("?prefix=a%2Fb", "Name a/b 100 ")]
+    {
+        assert_eq!(server.get(&format!("/topics{query}")).await.json()["asked"], asked, "{query}");
+    }
+    for wrong in ["limit=0", "limit=1001", "limit=x", "sort=age", "sort=events&after=a", "page=2"] {
+        assert_eq!(server.get(&format!("/topics?{wrong}")).await.status, 400, "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use standpipe_entry::{
     Auth, AuthorizationHeader, Config, Counts, Deadlines, ForwardedBy, Limits, Listener, Operations, Origins, Pass,
     Proxies, Published, Readiness, Service, Upgrade,
     config::{Allowance, Guests, Socket},
-    service::Page,
+    service::{Page, TopicPage},
 };
 use standpipe_protocol::{After, ConnectionId, ErrorCode, Identity, Json, Refusal, Transport};
 use standpipe_selection::{Bounds, Query};
@@ -136,6 +136,11 @@ impl Service for House {
 
     async fn sources(&self) -> Json {
         Json::written(r#"[{"name":"in"}]"#)
+    }
+
+    async fn topics(&self, page: TopicPage) -> Json {
+        let TopicPage { order, prefix, limit, after } = page;
+        Json::written(format!(r#"{{"asked":"{order:?} {prefix} {limit} {}"}}"#, after.unwrap_or_default()))
     }
 
     /// `"dup"`, `"odd"`, `"hang"` and `"wait"` are what they say; all else is accepted.

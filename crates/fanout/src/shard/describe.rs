@@ -1,18 +1,35 @@
 //! What a shard answers to those who ask about it. Nothing is changed by asking.
 
 use standpipe_connections::clock::unix_ms;
-use standpipe_protocol::ConnectionId;
 
 use super::Shard;
 use crate::{
     client::{Client, Mode},
-    report::{CONSUMING, DescribedSubscription, Description, Report},
+    mailbox::Which,
+    report::{CONSUMING, DescribedSubscription, Description, Report, waiting},
 };
 
 impl Shard {
-    pub(super) fn describe(&self, only: Option<ConnectionId>) -> Vec<Description> {
-        let wanted = self.clients.iter().filter(|(_, client)| only.is_none_or(|id| client.connection.id() == id));
-        wanted.map(|(_, client)| self.describe_client(client)).collect()
+    /// In no order. No more are described than are asked for: that costs more than to look who they are.
+    pub(super) fn describe(&self, which: Which) -> Vec<Description> {
+        let clients = self.clients.iter().map(|(_, client)| client);
+        let wanted: Vec<_> = match which {
+            Which::One(id) => self.slots.get(&id).and_then(|slot| self.clients.get(*slot)).into_iter().collect(),
+            Which::Behind(after, limit) => {
+                let behind = clients.filter(|client| after.is_none_or(|after| client.connection.id() > after));
+                first(limit, behind.map(|client| (client.connection.id(), client)))
+            }
+            Which::Waiting(limit) => {
+                let waiting = |client: &Client| waiting(client.connection.queue_bytes(), self.lag(client));
+                first(limit, clients.map(|client| ((waiting(client), client.connection.id()), client)))
+            }
+        };
+        wanted.into_iter().map(|client| self.describe_client(client)).collect()
+    }
+
+    /// How many places the log is ahead of what was evaluated for a client.
+    fn lag(&self, client: &Client) -> u64 {
+        self.log.bounds().head.saturating_sub(self.position(client))
     }
 
     fn describe_client(&self, client: &Client) -> Description {
@@ -28,11 +45,7 @@ impl Shard {
         });
         Description {
             id: connection.id(),
-            peer: match connection.opening.peer {
-                // Behind a proxy: which port the client has, it does not say.
-                peer if peer.port() == 0 => peer.ip().to_string(),
-                peer => peer.to_string(),
-            },
+            peer: connection.opening.shown_peer(),
             identity: connection.identity(),
             since: connection.opening.since,
             mode: client.mode.word(),
@@ -41,7 +54,7 @@ impl Shard {
             confirm: connection.opening.confirm(),
             overflow: connection.opening.overflow,
             position: connection.position(),
-            lag: self.log.bounds().head.saturating_sub(self.position(client)),
+            lag: self.lag(client),
             queue_bytes: connection.queue_bytes(),
             last_receipt: connection.last_receipt(),
             unproven: connection.unproven(),
@@ -86,4 +99,14 @@ impl Shard {
         }
         report
     }
+}
+
+/// Those with the `limit` least keys.
+fn first<K: Ord, T>(limit: usize, keyed: impl Iterator<Item = (K, T)>) -> Vec<T> {
+    let mut all: Vec<_> = keyed.collect();
+    if limit < all.len() {
+        all.select_nth_unstable_by(limit, |(one, _), (other, _)| one.cmp(other));
+        all.truncate(limit);
+    }
+    all.into_iter().map(|(_, value)| value).collect()
 }

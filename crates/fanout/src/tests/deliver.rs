@@ -6,7 +6,7 @@ use standpipe_connections::Closing;
 use standpipe_protocol::{CloseReason, OnGap, Overflow, SourceNews, SourceState, SourceTurn, Topic, topic::Scope};
 
 use super::world::{ASK, Ask, Client, World};
-use crate::Log as _;
+use crate::{Log as _, Which};
 
 #[tokio::test(start_paused = true)]
 async fn each_client_gets_what_it_asked_for_in_order() {
@@ -332,7 +332,7 @@ async fn commands_that_cannot_be_followed_are_refused_whole() {
     assert_eq!(client.next_op("error").await["code"], "FUTURE_CURSOR");
     client.send(serde_json::json!({"op":"subscribe","topics":["c"]})).await;
     assert_eq!(client.next_op("subscribed").await["topics"], serde_json::json!(["a", "b", "c"]));
-    let described = world.fanout.describe(Some(client.connection.id())).await;
+    let described = world.fanout.describe(Which::One(client.connection.id())).await;
     assert_eq!((described.len(), described[0].subscriptions.len(), described[0].mode), (1, 3, "push"));
     client.leave().await;
     assert_eq!(world.end().await.subscriptions, 0);

@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) pattern: Pattern,
+    /// How many there are, however they are found.
+    pub(super) entries: usize,
     /// Those without a filter.
     pub(super) open: Postings,
     /// Those whose filter no value finds: candidates for every event.
@@ -39,7 +41,7 @@ struct ByValue {
 
 impl Bucket {
     pub(super) fn new(pattern: Pattern) -> Self {
-        Self { pattern, open: Postings::None, checked: Postings::None, by_field: AHashMap::new() }
+        Self { pattern, entries: 0, open: Postings::None, checked: Postings::None, by_field: AHashMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -155,6 +155,8 @@ proptest! {
                     expected.sort_unstable();
                     expected.dedup();
                     prop_assert_eq!(audience(&index, &text, &data), expected);
+                    let selecting = model.iter().filter(|(_, _, pattern, _)| pattern.matches(&topic)).count();
+                    prop_assert_eq!(index.selecting(&topic), selecting);
                 }
             }
             prop_assert_eq!(index.len(), model.len());

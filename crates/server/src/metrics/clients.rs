@@ -29,6 +29,9 @@ pub(super) fn fill_connections(
     page.histogram("connections_wait_seconds", help, &MICROS, &measured.waits)?;
     let help = "From a ping, written behind events, to the pong that proves them: the way there and back, and the client's own time.";
     page.histogram("connections_receipt_seconds", help, &MICROS, &measured.receipts)?;
+    let help = "From when an event was queued for its client to the proof that it was received: of one event at a time of each connection, \
+        the first one behind the proof of the one before.";
+    page.histogram("connections_confirmation_seconds", help, &MICROS, &measured.confirmations)?;
     page.counter("connections_opened_total", "Connections ever opened.", registry.opened())?;
     let closed: Vec<_> = registry.closed().map(|(reason, n)| (reason.name(), n)).collect();
     page.labelled_counter("connections_closed_total", "Connections that ended, by reason.", "reason", &closed)?;
