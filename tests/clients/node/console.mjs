@@ -29,6 +29,11 @@ const see = (id) => page.locator(`#${id}`).scrollIntoViewIfNeeded();
 const answer = await page.goto(url);
 await page.waitForFunction(() => document.getElementById("state").className === "live");
 const seen = { policy: answer.headers()["content-security-policy"], locked: await page.isVisible("#unlock") };
+/** How far the page is wider than its window. */
+const beyond = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+await page.click("#add");
+seen.overflow = await beyond();
 const name = await page.getAttribute("#try", "aria-labelledby");
 seen.named = await page.textContent(`#${name}`);
 if (admin === undefined) {
@@ -66,7 +71,7 @@ if (events > 0) {
   await page.waitForSelector("#topics-table tbody button");
   seen.topics = await cells("#topics-table tbody tr");
 }
-seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+seen.overflow = Math.max(seen.overflow, await beyond());
 if (admin !== undefined) {
   await page.click("#clients-table tbody button");
   await page.waitForSelector("#facts div");

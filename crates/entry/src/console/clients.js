@@ -11,7 +11,7 @@ const provenBy = ({ last_receipt: at }) => (at === 0 ? "never yet" : `${lasted(s
 const CLIENTS = [
   texts("connection", "code", ({ id }) => id),
   texts("who", "wide", whoOf),
-  texts("for", "", ({ since }) => lasted(serverNow() - since)),
+  texts("for", "number", ({ since }) => lasted(serverNow() - since)),
   texts("topics", "clipped wide", wantedBy),
   texts("waiting", "number", ({ queue_bytes }) => bytes(queue_bytes)),
   texts("behind", "number", ({ lag }) => whole.format(lag)),

@@ -42,7 +42,9 @@ function say(place, text) {
 function tell(table, columns, items, keyOf) {
   const [head] = table.tHead.rows;
   if (head?.cells.length !== columns.length) {
-    const cells = columns.map(({ name, kind = "" }) => make("th", { scope: "col", class: kind }, name));
+    // A column's head is where the column is, and else like any other.
+    const placed = (kind) => kind.split(" ").filter((one) => one === "number" || one === "wide").join(" ");
+    const cells = columns.map(({ name, kind = "" }) => make("th", { scope: "col", class: placed(kind) }, name));
     table.tHead.replaceChildren(make("tr", {}, ...cells));
     table.tBodies[0].replaceChildren();
   }
