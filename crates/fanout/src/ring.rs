@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use ahash::AHashMap;
 use standpipe_ledger::Tariff;
 use standpipe_protocol::{Epoch, Event, Pinned, Record, Topic, topic::Scope};
 use tokio::{sync::watch, time::Instant};
@@ -52,7 +53,7 @@ struct Held {
     floor: u64,
     records: VecDeque<(Instant, Arc<Record>)>,
     bytes: usize,
-    places: HashMap<Topic, VecDeque<u64>>,
+    places: AHashMap<Topic, VecDeque<u64>>,
     /// By hash: the id itself stands in the record.
     ids: HashMap<u64, u64>,
     topics_seen: u64,
@@ -76,7 +77,7 @@ impl Ring {
                 floor: 1,
                 records: VecDeque::new(),
                 bytes: 0,
-                places: HashMap::new(),
+                places: AHashMap::new(),
                 ids: HashMap::new(),
                 topics_seen: 0,
             }),

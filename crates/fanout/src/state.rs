@@ -17,7 +17,7 @@ use standpipe_protocol::{Record, Topic, topic::Scope};
 use standpipe_selection::Pattern;
 
 /// What a key costs beside its event: its places here.
-const OVERHEAD: usize = 96;
+const OVERHEAD: usize = 128;
 
 /// The latest event of each key.
 ///
@@ -82,13 +82,13 @@ impl Keys {
         if record.key.is_none() {
             return;
         }
-        let new = Latest(Arc::clone(record));
-        let old = if record.data() == "null" { self.latest.remove(&new) } else { self.latest.insert(new) };
-        if let Some(Latest(old)) = old {
+        let (new, removes) = (Latest::of(record), record.removes());
+        let old = if removes { self.latest.remove(&new) } else { self.latest.insert(new) };
+        if let Some(Latest { record: old, .. }) = old {
             self.by_age.remove(&old.seq);
             self.bytes -= old.size() + OVERHEAD;
         }
-        if record.data() == "null" {
+        if removes {
             return;
         }
         self.by_age.insert(record.seq, Arc::clone(record));
@@ -96,7 +96,7 @@ impl Keys {
         while self.by_age.len() > self.max || self.bytes > self.max_bytes {
             let Some((_, silent)) = self.by_age.pop_first() else { break };
             self.bytes -= silent.size() + OVERHEAD;
-            self.latest.remove(&Latest(silent));
+            self.latest.remove(&Latest::of(&silent));
             self.forgotten += 1;
         }
     }
@@ -105,11 +105,11 @@ impl Keys {
     pub(crate) fn forget(&mut self, scope: Scope) {
         let of_scope: Vec<_> = {
             let behind = self.latest.range::<_, Border<'_>>((Excluded(&Border::Before(scope, "")), Unbounded));
-            behind.take_while(|Latest(record)| record.topic.scope() == scope).cloned().collect()
+            behind.take_while(|latest| latest.topic.scope() == scope).cloned().collect()
         };
         for gone in of_scope {
-            self.by_age.remove(&gone.0.seq);
-            self.bytes -= gone.0.size() + OVERHEAD;
+            self.by_age.remove(&gone.record.seq);
+            self.bytes -= gone.record.size() + OVERHEAD;
             self.latest.remove(&gone);
         }
     }
@@ -141,7 +141,7 @@ impl State {
         loop {
             let border = place.border(scope, prefix);
             let (mut last, mut other) = (None, None);
-            for Latest(record) in self.latest.range::<_, Border<'_>>((Excluded(&border), Unbounded)) {
+            for Latest { record, .. } in self.latest.range::<_, Border<'_>>((Excluded(&border), Unbounded)) {
                 let matches = pattern.matches(&record.topic);
                 let is_beyond = record.topic.scope() != scope || !record.topic.as_str().starts_with(prefix);
                 if is_beyond || (!matches && pattern.is_exact()) {
@@ -175,17 +175,31 @@ impl Place {
 
 /// An event in the order of topics and keys.
 #[derive(Debug, Clone)]
-struct Latest(Arc<Record>);
+struct Latest {
+    /// That of the record. What most comparisons look at is here, so that they do not go through other events to find it.
+    topic: Topic,
+    /// How its key begins, in the order of texts.
+    begins: u64,
+    record: Arc<Record>,
+}
 
 impl Latest {
-    fn name(&self) -> (&Topic, Option<&str>) {
-        (&self.0.topic, self.0.key.as_deref())
+    fn of(record: &Arc<Record>) -> Self {
+        let key = record.key.as_deref().unwrap_or_default().as_bytes();
+        let mut begins = [0; 8];
+        begins.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        Self { topic: record.topic.clone(), begins: u64::from_be_bytes(begins), record: Arc::clone(record) }
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.record.key.as_deref()
     }
 }
 
 impl Ord for Latest {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.name().cmp(&other.name())
+        let beginning = self.topic.cmp(&other.topic).then(self.begins.cmp(&other.begins));
+        beginning.then_with(|| self.key().cmp(&other.key()))
     }
 }
 
@@ -218,7 +232,7 @@ impl Equivalent<Latest> for Border<'_> {
 
 impl Comparable<Latest> for Border<'_> {
     fn compare(&self, event: &Latest) -> Ordering {
-        let (topic, key) = event.name();
+        let (topic, key) = (&event.topic, event.key());
         match self {
             Self::Before(scope, prefix) => (*scope, *prefix).cmp(&(topic.scope(), topic.as_str())).then(Ordering::Less),
             Self::At(record) => (&record.topic, record.key.as_deref()).cmp(&(topic, key)),

@@ -130,10 +130,19 @@ impl Record {
 
     /// The payload, as it stands in the frame.
     pub fn data(&self) -> &str {
+        std::str::from_utf8(self.data_bytes()).unwrap_or("null")
+    }
+
+    /// Whether it removes its key.
+    pub fn removes(&self) -> bool {
+        self.data_bytes() == b"null"
+    }
+
+    fn data_bytes(&self) -> &[u8] {
         // Invariant: the frame ends with the payload and one closing brace (`codec::event_frame`).
         let end = self.frame.len().saturating_sub(1);
         let start = end.saturating_sub(self.data_len);
-        self.frame.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null")
+        self.frame.get(start..end).unwrap_or_default()
     }
 
     /// What selection may look at.

@@ -1,6 +1,8 @@
 //! The name under which an event is published: dot-separated tokens, no wildcards.
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{cmp::Ordering, fmt, num::NonZeroU32, sync::Arc};
+
+use ahash::AHashSet;
 
 /// The longest topic or topic pattern, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 255;
@@ -12,10 +14,50 @@ pub const MAX_TOPIC_BYTES: usize = 255;
 /// [`escape_token`] makes a token of any text.
 ///
 /// The same name means another topic in each [`Scope`]. Equality and order regard both; what is written is the name alone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Topic {
     scope: Scope,
     name: Arc<str>,
+}
+
+/// By scope, then by name.
+impl Ord for Topic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Most that are compared are the same, and share their name: see [`Topics`].
+        let name = || if Arc::ptr_eq(&self.name, &other.name) { Ordering::Equal } else { self.name.cmp(&other.name) };
+        self.scope.cmp(&other.scope).then_with(name)
+    }
+}
+
+impl PartialOrd for Topic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// How many topics are known by name at most; beyond that, it begins anew.
+const MAX_TOPICS: usize = 4096;
+
+/// Topics that have been named lately, so that those of the same name share it.
+#[derive(Debug, Default)]
+pub struct Topics(AHashSet<Arc<str>>);
+
+impl Topics {
+    /// The topic of this name that all share.
+    ///
+    /// # Errors
+    /// As of [`Topic::new`].
+    pub fn get(&mut self, text: &str) -> Result<Topic, TopicError> {
+        if let Some(name) = self.0.get(text) {
+            return Ok(Topic { scope: Scope::SHARED, name: Arc::clone(name) });
+        }
+        let topic = Topic::new(text)?;
+        if self.0.len() >= MAX_TOPICS {
+            self.0.clear();
+        }
+        self.0.insert(Arc::clone(&topic.name));
+        Ok(topic)
+    }
 }
 
 /// Where the name of a topic means something: among the topics that all share, or among those of one instance of a
@@ -137,6 +179,24 @@ pub fn escape_token(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn topics_of_one_name_share_it_and_are_forgotten_when_there_are_too_many() {
+        let mut topics = Topics::default();
+        let (one, other) = (topics.get("a.b").unwrap(), topics.get("a.b").unwrap());
+        assert!(Arc::ptr_eq(&one.name, &other.name));
+        assert_eq!(one, Topic::new("a.b").unwrap());
+        assert!(topics.get("a b").is_err());
+        for n in 0..MAX_TOPICS {
+            topics.get(&format!("t.{n}")).unwrap();
+        }
+        assert!(topics.0.len() <= MAX_TOPICS);
+        let again = topics.get("a.b").unwrap();
+        assert!(!Arc::ptr_eq(&one.name, &again.name));
+        assert_eq!((one.cmp(&again), &one), (Ordering::Equal, &again));
+        let instance = NonZeroU32::new(1).unwrap();
+        assert!(one < one.clone().within(Scope::instance(instance)) && one < topics.get("a.c").unwrap());
+    }
 
     #[test]
     fn topics_are_tokens_between_dots() {

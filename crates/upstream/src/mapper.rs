@@ -44,10 +44,10 @@ pub(crate) const MAX_WAITING_FRAMES: usize = 256;
 pub(crate) const MAX_WAITING_KIB: u32 = 32 * 1024;
 
 /// How many jobs are taken from the queue at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 
 /// What is given is handed on when it is so much, counted in events and frames, or has so many bytes of payload.
-const MAX_GIVEN: usize = 256;
+const MAX_GIVEN: usize = 512;
 const MAX_GIVEN_BYTES: usize = 1024 * 1024;
 
 /// What is given waits no longer than this for frames that came behind it, and the one that is being mapped.

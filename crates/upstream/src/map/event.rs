@@ -4,12 +4,13 @@
 //! has not is refused with the field that is wrong; or it is no event but `{state}` or `{n}`. A misspelt field never passes silently, and no number changes its
 //! digits on the way.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use jaq_json::{Num, Val};
 use standpipe_protocol::{
     Event, Json, MAX_SEQ, Topic, TopicError,
     refusal::{clip, did_you_mean},
+    topic::Topics,
 };
 
 use crate::{
@@ -121,9 +122,17 @@ pub(crate) fn event(output: &impl Tree, source: &Arc<str>, room: usize) -> Resul
     Ok(Mapped { event: Event { topic, key, id, ts, n, source: Arc::clone(source), data }, extent })
 }
 
+thread_local! {
+    /// Those of this thread's source, which are few: to name them anew each time costs more than to look them up.
+    static TOPICS: RefCell<Topics> = RefCell::default();
+}
+
 fn topic_of(value: &impl Tree) -> Result<Topic, ShapeError> {
     match value.kind() {
-        Kind::Text(text) => Ok(Topic::new(utf8("topic", text)?)?),
+        Kind::Text(text) => {
+            let text = utf8("topic", text)?;
+            Ok(TOPICS.with_borrow_mut(|topics| topics.get(text))?)
+        }
         other => Err(wrong("topic", format!("is a text, this is {}", word(&other)))),
     }
 }
@@ -217,7 +226,7 @@ fn payload(value: &impl Tree, room: usize) -> Result<Json, ShapeError> {
     if let Some(text) = value.verbatim().filter(|text| text.len() <= room) {
         return Ok(Json::written(text));
     }
-    let text = write::text(value, room).map_err(|e: WriteError| wrong("data", format!("cannot be sent: {e}")))?;
+    let text = write::exact(value, room).map_err(|e: WriteError| wrong("data", format!("cannot be sent: {e}")))?;
     Ok(Json::written(text))
 }
 

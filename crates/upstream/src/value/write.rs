@@ -4,7 +4,7 @@
 //! that are not texts) are refused by name instead of being written as something else; so is what nests too deep for
 //! readers, and what would be longer than the caller has room for.
 
-use std::fmt::Write as _;
+use std::{cell::Cell, fmt::Write as _};
 
 use jaq_json::Num;
 
@@ -40,8 +40,28 @@ pub(crate) fn text(value: &impl Tree, max: usize) -> Result<String, WriteError> 
     Ok(writer.out)
 }
 
+/// The same, in memory of exactly its size.
+pub(crate) fn exact(value: &impl Tree, max: usize) -> Result<Box<str>, WriteError> {
+    let mut out = BUFFER.take();
+    out.clear();
+    let mut writer = Writer { out, max };
+    let written = writer.value(value, MAX_DEPTH - 2).map(|()| Box::from(&*writer.out));
+    if writer.out.capacity() <= MAX_KEPT {
+        BUFFER.set(writer.out);
+    }
+    written
+}
+
 /// Most payloads are shorter, in bytes.
 const USUAL: usize = 256;
+
+/// The largest buffer that a thread keeps, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a text grows whose length is not known before.
+    static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+}
 
 struct Writer {
     out: String,
