@@ -52,6 +52,8 @@ const UNMERGED: &str = "it is a partial update of a key whose full state has not
 pub(crate) enum Given {
     /// What comes from here on is of another frame.
     Frame,
+    /// The number of something that is no event.
+    Number(u64),
     /// An event, and over which connection it came.
     Event(Mapped, Attempt),
 }
@@ -112,14 +114,15 @@ impl Intake {
         Self { variant, ..self }
     }
 
-    /// The events of one value, counted as far as they are none. What the mapping says about the next one is carried on.
+    /// The events of one value, counted as far as they are none, and the numbers of what is no event. What the mapping says
+    /// about the next value is carried on.
     pub(crate) fn map(
         &self,
         value: Part<'_>,
         facts: &Facts<'_>,
         attempt: Attempt,
         carried: &mut Carried,
-    ) -> Result<Vec<Result<Mapped, Error>>, ReadError> {
+    ) -> Result<(Vec<u64>, Vec<Result<Mapped, Error>>), ReadError> {
         let outputs = match &self.mapping {
             Some(mapping) => mapping.outputs(value, facts)?,
             None => map::unmapped(value, facts)?,
@@ -127,13 +130,9 @@ impl Intake {
         if outputs.is_empty() {
             count(&self.status.ignored);
         }
-        let Outputs { mut events, state, numbers } = outputs;
-        for n in numbers {
-            let passed = self.stream.known().numbers.pass(self.place, n);
-            match passed {
-                Some(missed) => self.miss(None, missed),
-                None => events.push(Err(map::not_counted().into())),
-            }
+        let Outputs { mut events, state, mut numbers } = outputs;
+        if !numbers.is_empty() && !self.stream.known().numbers.count_all() {
+            events.extend(numbers.drain(..).map(|_| Err(map::not_counted().into())));
         }
         let kept = state.map_or(Ok(()), |state| carried.keep(&state));
         events.extend(kept.err().map(Err));
@@ -151,7 +150,7 @@ impl Intake {
             self.status.data(last.event.ts);
             self.pulse.beat(attempt, Instant::now());
         }
-        Ok(events)
+        Ok((numbers, events))
     }
 
     /// Puts what frames gave into the queue, in order, waiting for room as long as it takes; it is not given any more then. Tells
@@ -176,6 +175,7 @@ impl Intake {
             for given in given.drain(..fits) {
                 match given {
                     Given::Frame => memory.next_frame(),
+                    Given::Number(n) => self.miss(None, known.numbers.pass(self.place, n)),
                     Given::Event(mapped, attempt) => {
                         if let Ok(event) = self.judge(mapped, attempt, &mut memory, &mut known)
                             && let Some(room) = rooms.next()
@@ -247,11 +247,20 @@ impl Intake {
         let (source, stream) = (&self.source, self.stream.name());
         let params = &*self.variant.params;
         let facts = Facts { source, stream, conn: attempt.0, event: None, params, received, size, state: &state };
-        self.map(Part::Json(bytes), &facts, attempt, carried).unwrap_or_else(|error| {
-            let error = Error::Frame(error.to_string());
-            self.status.lose(&error);
-            vec![Err(error)]
-        })
+        match self.map(Part::Json(bytes), &facts, attempt, carried) {
+            Ok((numbers, events)) => {
+                for n in numbers {
+                    let missed = self.stream.known().numbers.pass(self.place, n);
+                    self.miss(None, missed);
+                }
+                events
+            }
+            Err(error) => {
+                let error = Error::Frame(error.to_string());
+                self.status.lose(&error);
+                vec![Err(error)]
+            }
+        }
     }
 
     /// Offers the events of one published input, each with a slot for its place in the log: all of them, or, if its

@@ -250,8 +250,9 @@ impl Mapper {
                 self.answer(reply, answers, attempt);
             }
             match self.intake.map(part, &facts, attempt, carried) {
-                Ok(mapped) => {
-                    for mapped in mapped.into_iter().flatten() {
+                Ok((numbers, events)) => {
+                    given.extend(numbers.into_iter().map(Given::Number));
+                    for mapped in events.into_iter().flatten() {
                         *given_bytes += mapped.event.data.as_str().len();
                         given.push(Given::Event(mapped, attempt));
                     }
@@ -279,5 +280,64 @@ impl Mapper {
                 self.intake.status.owe(&error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Numbering, PushConfig, SourceConfig,
+        pulse::Pulse,
+        status::{SourceStatus, Status},
+        stream::Stream,
+    };
+
+    use super::*;
+
+    /// What becomes of frames whose fields `n` number them all, and of which those with a `topic` are events, when they are
+    /// handed on together.
+    async fn together(frames: impl IntoIterator<Item = &str>) -> SourceStatus {
+        let map = "if .topic then {topic, n, data: .n} else {n} end";
+        let config = SourceConfig {
+            name: Arc::from("s"),
+            kind: Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO }),
+            mapping: Some(Mapping::compile(map).unwrap()),
+            stale_after: None,
+            required: false,
+            dedupe: 10,
+            group: None,
+            merge: None,
+            numbers: Numbering::Source,
+            demand: None,
+        };
+        let status = Arc::new(Status::new(Arc::clone(&config.name), None, config.kind.as_str()));
+        let pulse = Arc::new(Pulse::new(Instant::now()));
+        let attempt = pulse.begin();
+        let (news, _told) = mpsc::channel(1);
+        let stream = Arc::new(Stream::of(&config, news));
+        let place = stream.join();
+        let (to_log, _queue) = mpsc::channel(MAX_GIVEN);
+        let reading = Reading::of_kind(&config.kind);
+        let intake = Arc::new(Intake::new(&config, stream, place, to_log, Arc::clone(&status), pulse));
+        let (mapper, mut work) = (Mapper { reading, intake }, Work::default());
+        for frame in frames {
+            mapper.frame(Bytes::copy_from_slice(frame.as_bytes()), None, 0, attempt, &mut work);
+        }
+        mapper.hand_on(&mut work).await;
+        status.snapshot()
+    }
+
+    #[tokio::test]
+    async fn numbers_are_seen_in_the_order_of_their_frames() {
+        let frames = [
+            r#"{"n":1,"topic":"a"}"#,
+            r#"{"n":2}"#,
+            r#"{"n":3,"topic":"b"}"#,
+            r#"{"n":4}"#,
+            r#"{"n":7}"#,
+            r#"{"n":8,"topic":"a"}"#,
+        ];
+        let status = together(frames).await;
+        assert_eq!((status.missed, status.events, status.unmapped), (2, 3, 0));
     }
 }

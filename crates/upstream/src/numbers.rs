@@ -60,16 +60,20 @@ impl Numbers {
         self.follow(source, (topic, key), n)
     }
 
-    /// The same for a number of something that is no event.
-    ///
-    /// Nothing, where numbers do not count all that comes over a connection.
-    pub(crate) fn pass(&mut self, source: usize, n: u64) -> Option<u64> {
-        if self.of == Numbering::Source { self.follow(source, (None, None), n).ok() } else { None }
+    /// Whether they count all that comes over a connection, so that what is no event has one too.
+    pub(crate) fn count_all(&self) -> bool {
+        self.of == Numbering::Source
+    }
+
+    /// The same as [`Numbers::see`] for a number of something that is no event, where all are counted.
+    pub(crate) fn pass(&mut self, source: usize, n: u64) -> u64 {
+        // There is one series then, which is never one too many.
+        self.follow(source, (None, None), n).unwrap_or(0)
     }
 
     /// The topic that a gap before `event` is one of, if it is one of a topic alone.
     pub(crate) fn topic_of<'a>(&self, event: &'a Event) -> Option<&'a Topic> {
-        (self.of != Numbering::Source).then_some(&event.topic)
+        (!self.count_all()).then_some(&event.topic)
     }
 
     /// Forgets all numbers.
@@ -156,7 +160,7 @@ mod tests {
         assert_eq!(all(&mut numbers, 0, [7, 8, 8, 9, 12, 13]), [0, 0, 0, 0, 2, 0]);
         assert_eq!(all(&mut numbers, 0, [1, 2, 4]), [0, 0, 1]);
         assert_eq!(all(&mut numbers, 0, [u64::MAX, u64::MAX, 0]), [u64::MAX - 5, 0, 0]);
-        assert_eq!(numbers.pass(0, 9), None, "it belongs to no topic");
+        assert!(!numbers.count_all());
     }
 
     #[test]
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(seen(Numbering::Topic), [0, 0, 0, 0]);
         assert_eq!(seen(Numbering::Key), [0, 0, 0, 1]);
         let mut numbers = Numbers::new(Numbering::Source);
-        assert_eq!((numbers.see(0, &event("a", "x", 1)), numbers.pass(0, 2)), (Ok(0), Some(0)));
+        assert_eq!((numbers.see(0, &event("a", "x", 1)), numbers.pass(0, 2)), (Ok(0), 0));
         assert_eq!(numbers.see(0, &event("b", "y", 4)), Ok(1));
     }
 

@@ -6,9 +6,9 @@ import { pathToFileURL } from "node:url";
 
 import { build } from "esbuild";
 
-import { root } from "./paths.js";
+import { repository, root } from "./paths.js";
 
-export const brought = join(root, "../../crates/entry/src/console/standpipe.js");
+export const brought = join(repository, "crates/entry/src/console/standpipe.js");
 
 export async function bundled() {
   const { outputFiles } = await build({
