@@ -47,6 +47,13 @@ pub(crate) struct Intake {
 /// What a publisher is told of a partial update that there is nothing to merge into.
 const UNMERGED: &str = "it is a partial update of a key whose full state has not come";
 
+/// What one value gave.
+pub(crate) struct Gave {
+    /// The numbers of what is no event.
+    pub numbers: Vec<u64>,
+    pub events: Vec<Result<Mapped, Error>>,
+}
+
 /// What frames have given, in order.
 #[derive(Debug)]
 pub(crate) enum Given {
@@ -122,7 +129,7 @@ impl Intake {
         facts: &Facts<'_>,
         attempt: Attempt,
         carried: &mut Carried,
-    ) -> Result<(Vec<u64>, Vec<Result<Mapped, Error>>), ReadError> {
+    ) -> Result<Gave, ReadError> {
         let outputs = match &self.mapping {
             Some(mapping) => mapping.outputs(value, facts)?,
             None => map::unmapped(value, facts)?,
@@ -150,7 +157,7 @@ impl Intake {
             self.status.data(last.event.ts);
             self.pulse.beat(attempt, Instant::now());
         }
-        Ok((numbers, events))
+        Ok(Gave { numbers, events })
     }
 
     /// Puts what frames gave into the queue, in order, waiting for room as long as it takes; it is not given any more then. Tells
@@ -248,7 +255,7 @@ impl Intake {
         let params = &*self.variant.params;
         let facts = Facts { source, stream, conn: attempt.0, event: None, params, received, size, state: &state };
         match self.map(Part::Json(bytes), &facts, attempt, carried) {
-            Ok((numbers, events)) => {
+            Ok(Gave { numbers, events }) => {
                 for n in numbers {
                     let missed = self.stream.known().numbers.pass(self.place, n);
                     self.miss(None, missed);

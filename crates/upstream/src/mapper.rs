@@ -31,7 +31,7 @@ use crate::{
     config::Kind,
     decode::{DecodeError, Decoding, Unpacked},
     error::Error,
-    intake::{Given, Intake, Outcome},
+    intake::{Gave, Given, Intake, Outcome},
     map::{Facts, Mapping, STACK_BYTES},
     pulse::Attempt,
     push::Topics,
@@ -250,7 +250,7 @@ impl Mapper {
                 self.answer(reply, answers, attempt);
             }
             match self.intake.map(part, &facts, attempt, carried) {
-                Ok((numbers, events)) => {
+                Ok(Gave { numbers, events }) => {
                     given.extend(numbers.into_iter().map(Given::Number));
                     for mapped in events.into_iter().flatten() {
                         *given_bytes += mapped.event.data.as_str().len();
