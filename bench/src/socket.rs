@@ -2,18 +2,24 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    ops::Range,
     os::fd::{AsFd, OwnedFd},
+    sync::atomic::{AtomicU16, Ordering::Relaxed},
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustix::{
     event::epoll::{self, Event, EventData, EventFlags},
     io::Errno,
     net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt},
 };
 
-/// The kernel has some 28,000 ports for each source address; so many connections share one.
+/// The ports that connections are made from.
+const PORTS: Range<u16> = 20_000..60_000;
+/// How many of them may be taken before one that is free.
+const TRIED: usize = 1_000;
+/// So many connections share one source address.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
 /// What became of an attempt to read.
@@ -46,7 +52,7 @@ pub fn connect_from(server: SocketAddr, source: Ipv4Addr, receive_buffer: Option
         .context("open a socket (is the limit of open files reached?)")?;
     // Else the ports of ten thousand connections that have just ended are taken for a minute.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0)).context("bind a socket")?;
+    bind(&socket, source)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(bytes) = receive_buffer {
         sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
@@ -55,6 +61,20 @@ pub fn connect_from(server: SocketAddr, source: Ipv4Addr, receive_buffer: Option
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error).with_context(|| format!("connect to {server}")),
     }
+}
+
+/// Takes a port of `source`, one after the other. To have the kernel find one takes it longer with each connection that was ended
+/// in the last minute: after some thousand of them, most of the load's time.
+fn bind(socket: &OwnedFd, source: Ipv4Addr) -> anyhow::Result<()> {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..TRIED {
+        let port = PORTS.start + TAKEN.fetch_add(1, Relaxed) % (PORTS.end - PORTS.start);
+        match rustix::net::bind(socket, &SocketAddrV4::new(source, port)) {
+            Err(Errno::ADDRINUSE) => {}
+            bound => return bound.with_context(|| format!("take port {port} of {source}")),
+        }
+    }
+    bail!("of {TRIED} ports of {source} none is free")
 }
 
 /// Reads what is there, at most as much as `buffer` holds. A lost connection is an end.

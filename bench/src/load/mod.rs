@@ -31,9 +31,9 @@ use crate::{
 const PUBLISHERS: usize = 1 << 31;
 /// How many connections are opening at the same time, if not said otherwise: what the queue of any listener bears.
 const OPENING: usize = 100;
-/// Sockets handled before it is looked whether an event is due.
+/// Sockets handled before it is looked whether an event is due, or there is room for another client to come.
 const BETWEEN_EVENTS: usize = 32;
-/// What one read takes at most. Shared by all clients.
+/// What one read takes at most, if not said otherwise. Shared by all clients.
 const BUFFER: usize = 512 * 1024;
 /// How long nothing may come although something is owed.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -52,6 +52,8 @@ pub struct Load {
     opening: usize,
     /// How many connections may be opening at the same time.
     pub max_opening: usize,
+    /// What one read takes at most: with less, who gets much keeps others waiting for less long.
+    pub max_read: usize,
     /// How many clients an event of each topic is for.
     audiences: Vec<u32>,
     publishing: Option<Publishing>,
@@ -112,6 +114,7 @@ impl Load {
             queue: VecDeque::new(),
             opening: 0,
             max_opening: OPENING,
+            max_read: BUFFER,
             audiences: Vec::new(),
             publishing: None,
             tally: Tally::new(FIRST_NUMBER),
@@ -269,6 +272,7 @@ impl Load {
                     None => self.hear_client(*token)?,
                 }
             }
+            self.open()?;
             self.publish_what_is_due()?;
         }
         self.ready = ready;
@@ -297,7 +301,8 @@ impl Load {
             return self.poll.watch_reading(&client.socket, place);
         }
         let (tally, welcome, complaint) = (&mut self.tally, &mut self.welcome, &mut self.complaint);
-        client.read(&mut self.buffer, &mut Heard { dialect: self.dialect, tally, welcome, complaint })?;
+        let buffer = self.buffer.get_mut(..self.max_read).unwrap_or_default();
+        client.read(buffer, &mut Heard { dialect: self.dialect, tally, welcome, complaint })?;
         if client.state != before && matches!(client.state, State::Subscribed | State::Lost) {
             if before != State::Subscribed {
                 self.opening -= 1;

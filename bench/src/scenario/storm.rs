@@ -1,8 +1,11 @@
 //! Everybody comes back at once: replaying to many with a filter each, beside clients that are served as before.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
 
 use super::{Run, delivery::note_losses};
@@ -11,7 +14,7 @@ use crate::{
     load::{Events, Load, Wanted},
     pace::Pace,
     sample::{Figure, Sample},
-    server::{Contestant, Server},
+    server::{Contestant, Cpu, Server},
 };
 
 /// Each of them resumes all events of one author.
@@ -19,6 +22,7 @@ const CLIENTS: usize = 5_000;
 const AUTHORS: u32 = 200;
 const EVENTS: u32 = 200_000;
 const EVENTS_EACH: u32 = EVENTS / AUTHORS;
+const WANTED: u64 = CLIENTS as u64 * EVENTS_EACH as u64;
 /// Events of one request.
 const BATCH: u32 = 500;
 const BYTES: usize = 250;
@@ -30,6 +34,8 @@ const LIVE_PER_SECOND: u32 = 100;
 
 /// Handshakes at the same time. With more, publishers would wait behind them for a place to speak HTTP.
 const OPENING: usize = 400;
+/// What is read of one socket before the others are looked at: five thousand clients do not wait for each other.
+const READ: usize = 32 * 1024;
 
 /// When a storm counts as one that does not end.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -52,19 +58,19 @@ pub(super) fn run(contestant: &Contestant, run: &Run) -> anyhow::Result<Sample> 
     let live = Events { topics: vec![LIVE.to_owned()], bytes: BYTES };
     let quiet = load.publish_all(live.clone(), Pace::steady(Instant::now(), LIVE_PER_SECOND, run.lasting / 2))?;
 
-    let (before, begin) = (server.cpu()?, Instant::now());
-    load.publish(live, Pace::steady(begin, LIVE_PER_SECOND, PATIENCE));
-    load.max_opening = OPENING;
-    let returned = load.connect((0..CLIENTS).map(|client| Wanted {
-        path: format!("/ws?topics=posts&where.author=a{}&after={epoch}:{head}", author(client)),
-        owed: Vec::new(),
-        receive_buffer: None,
-    }));
-    let wanted = CLIENTS as u64 * u64::from(EVENTS_EACH);
-    load.run(PATIENCE, |load| load.earlier() >= wanted).context("replay")?;
-    let (cpu, lasted, replayed) = (server.cpu()?.since(before), begin.elapsed(), load.earlier());
-    load.stop_publishing();
-    let during = load.settle()?;
+    let begin = Instant::now();
+    let (returned, during) = thread::scope(|scope| {
+        let crowd = Crowd { contestant, server: &server, first, after: format!("{epoch}:{head}") };
+        let crowd = scope.spawn(move || crowd.come_back());
+        load.publish(live, Pace::steady(begin, LIVE_PER_SECOND, 2 * PATIENCE));
+        let served = load.run(2 * PATIENCE, |_| crowd.is_finished());
+        load.stop_publishing();
+        let during = served.and_then(|()| load.settle());
+        (crowd.join(), during)
+    });
+    let Returned { replayed, cpu, lasted, wrong, lost } =
+        returned.map_err(|_| anyhow!("the thread of the crowd panicked"))?.context("replay")?;
+    let during = during?;
 
     let mut sample = Sample::default();
     #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
@@ -75,17 +81,62 @@ pub(super) fn run(contestant: &Contestant, run: &Run) -> anyhow::Result<Sample> 
     sample.put(Figure::PeakMemory, f64::from(server.memory()?.1) / 1024.0);
     note_losses(&mut sample, &quiet);
     note_losses(&mut sample, &during);
-    let got = load.got(returned).enumerate();
-    let wrong = got.filter(|(client, got)| *got != whole_replay(first, *client)).count();
-    if replayed < wanted {
-        sample.notes.push(format!("given up after {replayed} of {wanted} events"));
+    if replayed < WANTED {
+        sample.notes.push(format!("given up after {replayed} of {WANTED} events"));
     } else if wrong > 0 {
         sample.notes.push(format!("{wrong} of {CLIENTS} clients did not get exactly what they missed"));
     }
-    if load.lost() > 0 {
-        sample.notes.push(format!("{} connections lost ({})", load.lost(), load.complaint()));
-    }
+    let lost = lost.into_iter().chain((load.lost() > 0).then(|| complaint(&load)));
+    sample.notes.extend(lost);
     Ok(sample)
+}
+
+/// Those who come back, all at once. They are on a thread of their own: what bystanders get is not read behind what these do.
+struct Crowd<'a> {
+    contestant: &'a Contestant,
+    server: &'a Server,
+    /// The number of the first event that they missed.
+    first: u32,
+    /// Their last cursor.
+    after: String,
+}
+
+/// What they got.
+struct Returned {
+    replayed: u64,
+    /// The server's, for all that it did meanwhile.
+    cpu: Cpu,
+    lasted: Duration,
+    /// How many did not get exactly what they missed.
+    wrong: usize,
+    /// What was said of connections that were lost.
+    lost: Option<String>,
+}
+
+impl Crowd<'_> {
+    fn come_back(self) -> anyhow::Result<Returned> {
+        let Self { contestant, server, first, after } = self;
+        // Of the two threads of the load, the one that measures goes first.
+        rustix::process::nice(10).context("leave the core to the bystanders")?;
+        let mut load = Load::new(server.address, contestant.dialect(), 0)?;
+        load.reserve(first + EVENTS);
+        load.max_opening = OPENING;
+        load.max_read = READ;
+        let (before, begin) = (server.cpu()?, Instant::now());
+        let clients = load.connect((0..CLIENTS).map(|client| Wanted {
+            path: format!("/ws?topics=posts&where.author=a{}&after={after}", author(client)),
+            owed: Vec::new(),
+            receive_buffer: None,
+        }));
+        load.run(PATIENCE, |load| load.earlier() >= WANTED)?;
+        let (cpu, lasted, replayed) = (server.cpu()?.since(before), begin.elapsed(), load.earlier());
+        let wrong = load.got(clients).enumerate().filter(|(client, got)| *got != whole_replay(first, *client)).count();
+        Ok(Returned { replayed, cpu, lasted, wrong, lost: (load.lost() > 0).then(|| complaint(&load)) })
+    }
+}
+
+fn complaint(load: &Load) -> String {
+    format!("{} connections lost ({})", load.lost(), load.complaint())
 }
 
 /// Publishes what is resumed later; tells the number of the first event.
