@@ -27,7 +27,7 @@ use standpipe_protocol::{
 use standpipe_selection::Index;
 use tokio::{
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,8 @@ pub(crate) struct Shard {
     pulling: VecDeque<usize>,
     /// Clients that read the log together.
     convoys: Slab<Convoy>,
+    /// The convoy that had the last step.
+    moved: usize,
     /// See [`Config::crowd`].
     crowd: usize,
     /// See [`Config::snapshot_patience`].
@@ -103,6 +105,7 @@ impl Shard {
             index: Index::new(),
             pulling: VecDeque::new(),
             convoys: Slab::new(),
+            moved: 0,
             crowd: config.crowd,
             snapshot_patience: config.snapshot_patience,
             demand: config.demand.clone(),
@@ -122,9 +125,11 @@ impl Shard {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let signal = Arc::clone(&self.signal);
         loop {
-            if self.has_work() {
+            let sets_out = self.next_to_set_out();
+            if self.has_work() || sets_out.is_some_and(|at| at <= Instant::now()) {
                 tokio::task::yield_now().await;
             } else {
+                let alarm = sleep_until(sets_out.unwrap_or_else(Instant::now));
                 tokio::select! {
                     biased; // Messages first: what a client asks for takes effect before the events behind it.
                     () = cancel.cancelled() => return,
@@ -135,6 +140,7 @@ impl Shard {
                     () = signal.raised() => {}
                     moved = self.head.changed() => if moved.is_err() { return },
                     _ = tick.tick() => {}
+                    () = alarm, if sets_out.is_some() => {}
                 }
             }
             if cancel.is_cancelled() {
@@ -153,7 +159,6 @@ impl Shard {
 
     fn has_work(&self) -> bool {
         !self.pulling.is_empty()
-            || !self.convoys.is_empty()
             || self.cursor < *self.head.borrow()
             || !self.mailbox.is_empty()
             || self.signal.has_line()

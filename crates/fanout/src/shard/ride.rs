@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Shard, feed::LOOKED_AT};
 use crate::{
     client::{Client, Mode, Reading},
-    convoy::Convoy,
+    convoy::{Convoy, HOP},
     deliver::deliver,
     log::Expired,
     pull::STEP,
@@ -17,12 +17,10 @@ use crate::{
 
 /// The most convoys at a time. With more, each would read the same events again for fewer riders.
 const MAX_CONVOYS: usize = 4;
-/// How far a convoy may be behind a client that it takes along while another could set out where the client stands.
-const HOP: u64 = 16 * 1024;
 /// Events that a convoy reads in one step.
 const RECORDS: usize = 256;
 /// Deliveries after which a step reads no further event.
-const DELIVERIES: usize = 2048;
+const DELIVERIES: usize = 1024;
 
 /// How a client that is to read the log does it.
 pub(super) enum Boarding {
@@ -45,16 +43,16 @@ impl Shard {
         let Some(from) = self.clients.get(slot).and_then(|client| self.rides_from(client)) else {
             return Boarding::Alone;
         };
-        let behind = self.convoys.iter().filter(|(_, convoy)| convoy.cursor <= from);
-        let nearest = behind.max_by_key(|(_, convoy)| convoy.cursor);
+        let distances = self.convoys.iter().filter_map(|(key, convoy)| Some((convoy.distance(from, now)?, key)));
+        let nearest = distances.min();
         let key = match nearest {
-            Some((key, convoy)) if from - convoy.cursor <= HOP => key,
+            Some((..=HOP, key)) => key,
             _ if is_crowded && self.convoys.len() < MAX_CONVOYS => {
                 // The first one sets out where the last of the crowd stands, so that it can take all of them.
                 let start = if nearest.is_some() { from } else { self.last_of_the_crowd().unwrap_or(from).min(from) };
-                self.convoys.insert(Convoy::new(start, self.pulling.len()))
+                self.convoys.insert(Convoy::new(start, now))
             }
-            Some((key, _)) if is_crowded => key,
+            Some((_, key)) if is_crowded => key,
             // All are ahead of it. The next one to set out takes all who wait along.
             None if is_crowded => return Boarding::Later,
             _ => return Boarding::Alone,
@@ -103,21 +101,24 @@ impl Shard {
         }
     }
 
-    /// One step of each convoy.
+    /// When the first of those that gather sets out.
+    pub(super) fn next_to_set_out(&self) -> Option<Instant> {
+        self.convoys.iter().map(|(_, convoy)| convoy.sets_out).min()
+    }
+
+    /// One step of one convoy: of each in its turn.
     pub(super) fn ride(&mut self, now: Instant) {
         // Numbers that were freed are given again first, so that there is none beyond.
-        for key in 0..MAX_CONVOYS {
-            self.move_on(key, now);
+        for _ in 0..MAX_CONVOYS {
+            self.moved = (self.moved + 1) % MAX_CONVOYS;
+            if self.convoys.get(self.moved).is_some_and(|convoy| !convoy.gathers(now)) {
+                return self.move_on(self.moved, now);
+            }
         }
     }
 
     fn move_on(&mut self, key: usize, now: Instant) {
-        let Some(convoy) = self.convoys.get_mut(key) else { return };
-        convoy.waits_for = convoy.waits_for.saturating_sub(LOOKED_AT);
-        if convoy.waits_for > 0 {
-            return;
-        }
-        let cursor = convoy.cursor;
+        let Some(cursor) = self.convoys.get(key).map(|convoy| convoy.cursor) else { return };
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         if let Err(Expired { .. }) = self.log.read(None, cursor, self.cursor, RECORDS, &mut batch) {
