@@ -6,6 +6,7 @@ mod author;
 mod billed;
 mod billing;
 mod clients;
+mod clock;
 mod config;
 mod conflate;
 mod console;

@@ -33,6 +33,7 @@ pub mod skip;
 pub mod socket;
 pub mod usage;
 pub mod wait;
+pub mod wall_clock;
 pub mod wild;
 
 pub use browser::Browser;
@@ -48,4 +49,5 @@ pub use site::{Page, Site};
 pub use socket::Socket;
 pub use usage::Usage;
 pub use wait::{PATIENCE, eventually, within};
+pub use wall_clock::WallClock;
 pub use wild::Wild;

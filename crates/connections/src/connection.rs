@@ -20,7 +20,9 @@ use standpipe_protocol::{
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Closing, Config, Mark, Offer, Signal, TakenBack, Way, framing,
+    Closing, Config, Mark, Offer, Signal, TakenBack, Way,
+    clock::{Tick, unix_ms},
+    framing,
     outbox::{Outbox, Successor},
     queued::{Held, is_boundary},
     turnstile::Place,
@@ -89,6 +91,7 @@ pub struct Connection {
     standing: Mutex<Standing>,
     config: Arc<Config>,
     signal: Arc<Signal>,
+    opened: Tick,
     outbox: Mutex<Outbox>,
     pub(crate) waker: AtomicWaker,
     pub(crate) place: Place,
@@ -124,6 +127,7 @@ impl Connection {
             standing: Mutex::new(Standing { identity, terms: Arc::clone(&config) }),
             config,
             signal,
+            opened: Tick::of(Instant::now()),
             outbox: Mutex::default(),
             waker: AtomicWaker::new(),
             place: Place::default(),
@@ -348,9 +352,14 @@ impl Connection {
         self.last_receipt.load(Relaxed)
     }
 
-    /// When it last proved to have received more than before, milliseconds since 1970-01-01 UTC; 0 before the first time.
-    pub fn last_progress(&self) -> u64 {
-        self.last_progress.load(Relaxed)
+    /// When it last proved to have received more than before, if it has.
+    pub fn last_progress(&self) -> Option<Tick> {
+        Tick::from_number(self.last_progress.load(Relaxed))
+    }
+
+    /// Since when it is open.
+    pub fn opened(&self) -> Tick {
+        self.opened
     }
 
     /// How many of its events were proven and billed.
@@ -420,11 +429,11 @@ impl Connection {
         self.written.load(Relaxed)
     }
 
-    pub(crate) fn confirmed(&self, frames: u64, at: u64) {
+    pub(crate) fn confirmed(&self, frames: u64, now: Instant) {
         if self.confirmed.swap(frames, Relaxed) < frames {
-            self.last_progress.store(at, Relaxed);
+            self.last_progress.store(Tick::of(now).to_number(), Relaxed);
         }
-        self.last_receipt.store(at, Relaxed);
+        self.last_receipt.store(unix_ms(), Relaxed);
     }
 
     pub(crate) fn set_billed(&self, billed: u64, unsettled: u64) {

@@ -101,9 +101,9 @@ pub struct Counters {
     pub gaps: CountBy<GapReason>,
 }
 
-/// A client that has proven to have received something less than this ago is consuming, in milliseconds. Open is not
-/// consuming: who is only connected may have nothing to read, or not read.
-pub(crate) const CONSUMING: u64 = 60_000;
+/// A client that has proven to have received something less than this ago is consuming. Open is not consuming: who is only
+/// connected may have nothing to read, or not read.
+pub(crate) const CONSUMING: Duration = Duration::from_secs(60);
 
 /// The sums over one shard, or over all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

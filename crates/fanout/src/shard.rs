@@ -272,7 +272,7 @@ impl Shard {
         let Tally { matched, confirmed, conflated, skipped, returned, unconfirmed, .. } = client.tally;
         tracing::info!(
             %connection, peer = opening.shown_peer(), subject = identity.subject.as_deref(), reason = %reason, code = reason.code(),
-            lasted_ms = unix_ms().saturating_sub(opening.since), written = progress.written,
+            lasted_ms = u64::try_from(client.connection.opened().elapsed().as_millis()).unwrap_or(u64::MAX), written = progress.written,
             matched, confirmed, conflated, skipped, returned, unconfirmed, "connection ended"
         );
     }

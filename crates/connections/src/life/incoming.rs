@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Blocked, Commands, Life, Phase, Prepared};
-use crate::{Closing, Mark, clock::unix_ms, measured, reader::Incoming};
+use crate::{Closing, Mark, measured, reader::Incoming};
 
 /// How long the answer to a client's Close frame waits for what the client still owes: once it has gone, it cannot be
 /// charged any more.
@@ -72,7 +72,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     /// The client has proven to have what it has.
     fn confirm(&mut self, now: Instant) {
         let frames = self.receipts.confirmed().frames;
-        self.connection.confirmed(frames, unix_ms());
+        self.connection.confirmed(frames, now);
         if let Some(watched) = self.watched.take_if(|watched| watched.frame <= frames) {
             measured::confirmed(now.saturating_duration_since(watched.since));
         }

@@ -1,7 +1,5 @@
 //! What a shard answers to those who ask about it. Nothing is changed by asking.
 
-use standpipe_connections::clock::unix_ms;
-
 use super::Shard;
 use crate::{
     client::{Client, Mode},
@@ -74,7 +72,6 @@ impl Shard {
 
     pub(super) fn report(&self) -> Report {
         let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
-        let now = unix_ms();
         report.unproven = self.signal.unproven();
         report.errors = self.signal.errors().map(|(code, count)| (code.as_str(), count)).collect();
         report.entries = self.index.len() as u64;
@@ -82,7 +79,7 @@ impl Shard {
         for (_, client) in &self.clients {
             report.connections += 1;
             report.subscribed += u64::from(!client.subscriptions.is_empty());
-            report.consuming += u64::from(client.connection.last_progress() + CONSUMING > now);
+            report.consuming += u64::from(client.connection.last_progress().is_some_and(|at| at.elapsed() < CONSUMING));
             report.subscriptions += client.subscriptions.len() as u64;
             report.pulling += u64::from(client.pulls() || matches!(client.mode, Mode::Ride(_)));
             let queue_bytes = client.connection.queue_bytes();
