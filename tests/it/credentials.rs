@@ -13,7 +13,10 @@ use standpipe_tests::{
     foreign::{Ending, Language},
     http::Request,
     issuer::{Issuer, KEYS_PAUSE, Minted, mint, now, order},
-    language, secrets,
+    language,
+    process::Process,
+    secrets,
+    server::standpipe,
 };
 
 use crate::PUSH;
@@ -331,6 +334,15 @@ async fn a_wider_pattern_is_narrowed_where_the_configuration_says_so() {
     assert_eq!((&subscribed["topics"], &subscribed["narrowed"]), (&json!(["a.>"]), &json!([">"])));
     socket.send(&json!({"op": "subscribe", "id": "b", "topics": ["b"]})).await;
     assert_eq!(socket.until("error").await["code"], "FORBIDDEN");
+    // Our own client says so, too.
+    let mut tail = standpipe();
+    tail.args(["tail", &server.url("/ws?topics=%3E")]).env("STANDPIPE_TOKEN", KEY);
+    let tail = Process::start("tail", &mut tail);
+    eventually("it is told", PATIENCE, async || {
+        let told = tail.stderr().join("\n");
+        if told.contains("the credential allows only a part of >: it is a.>") { Ok(()) } else { Err(told) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -105,6 +105,9 @@ pub struct Boundary {
     /// All current patterns of the connection.
     #[serde(default)]
     pub topics: Vec<String>,
+    /// The patterns of which the credential allows only a part; that part is among `topics`.
+    #[serde(default)]
+    pub narrowed: Vec<String>,
     /// Events with a greater `seq` are selected by the new set.
     pub seq: u64,
 }
@@ -263,6 +266,12 @@ pub struct Goodbye {
     /// How many of them are proven to have been received.
     #[serde(default)]
     pub confirmed: u64,
+    /// How many of these were billed, if deliveries are.
+    #[serde(default)]
+    pub billed: Option<u64>,
+    /// How many of those are neither charged nor given up so far, if deliveries are billed.
+    #[serde(default)]
+    pub unsettled: Option<u64>,
 }
 
 /// A text that is no message, or lacks what its op needs.

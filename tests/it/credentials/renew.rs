@@ -1,7 +1,5 @@
 //! A client that gets its tokens from a command stays, whether the next one is there in time or comes late.
 
-use standpipe_tests::{process::Process, server::standpipe};
-
 use super::*;
 
 /// Has `standpipe tail` come in by a token that soon ends, with `command` for further ones. What it told in the end.

@@ -36,13 +36,14 @@ fn messages_of_the_servers_codec_are_read() {
         cursor: Some(cursor.clone()),
         delivered: 517,
         confirmed: 516,
-        billed: None,
-        unsettled: None,
+        billed: Some(510),
+        unsettled: Some(12),
     };
     let Incoming::Goodbye(read) = super::decode(&written(&Message::Goodbye(goodbye))).unwrap() else { panic!() };
     assert_eq!((read.code, read.verdict(), &*read.reason), (4200, Verdict::Now, "RESTART"));
     assert_eq!(read.retry_after(), Some(Duration::from_millis(850)));
     assert_eq!((read.cursor, read.delivered, read.confirmed), (Some(cursor.clone()), 517, 516));
+    assert_eq!((read.billed, read.unsettled), (Some(510), Some(12)));
 
     let heartbeat = super::decode(&written(&Message::Heartbeat { cursor: cursor.clone(), ts: 5 })).unwrap();
     assert_eq!(heartbeat, Incoming::Heartbeat(Heartbeat { cursor, ts: 5 }));
@@ -56,9 +57,16 @@ fn messages_of_the_servers_codec_are_read() {
     let Incoming::Refused(read) = super::decode(&written(&Message::Error(&refusal))).unwrap() else { panic!() };
     assert_eq!((read.to_string(), read.id), ("INVALID_TOPIC: no (yes)".into(), Some("2".into())));
 
-    let subscribed = Message::Subscribed { id: None, topics: vec!["a.>"], seq: 7, narrowed: Vec::new() };
-    let boundary = Boundary { id: None, topics: vec!["a.>".into()], seq: 7 };
-    assert_eq!(super::decode(&written(&subscribed)).unwrap(), Incoming::Subscribed(boundary));
+    for narrowed in [vec![], vec![">"]] {
+        let boundary = Boundary {
+            id: None,
+            topics: vec!["a.>".into()],
+            narrowed: narrowed.iter().copied().map(String::from).collect(),
+            seq: 7,
+        };
+        let subscribed = Message::Subscribed { id: None, topics: vec!["a.>"], seq: 7, narrowed };
+        assert_eq!(super::decode(&written(&subscribed)).unwrap(), Incoming::Subscribed(boundary));
+    }
 }
 
 #[test]

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use standpipe_client::{Error, Gap, Source, Update, message::SnapshotEnd, update::Connected};
+use standpipe_client::{
+    Error, Gap, Source, Update,
+    message::{Boundary, SnapshotEnd},
+    update::Connected,
+};
 use standpipe_protocol::After;
 
 use super::time::utc;
@@ -27,6 +31,9 @@ pub(super) fn about(update: &Update, address: &str) -> Option<String> {
             }
         }
         Update::Unrenewed { why } => format!("the token is not renewed: {why}"),
+        Update::Subscribed(Boundary { narrowed, topics, .. }) if !narrowed.is_empty() => {
+            format!("the credential allows only a part of {}: it is {}", narrowed.join(", "), topics.join(", "))
+        }
         Update::Refused(refusal) => format!("the server refused a request: {refusal}"),
         _ => return None,
     };
