@@ -106,8 +106,12 @@ async fn a_page_that_resumes_shows_each_event_once_over_cuts_reloads_and_a_kille
     server.publish(&counted(21..=40)).await;
     page.line("40 a 40").await;
 
+    // Cut first: what a page shows while it is left is seen by nobody, and it has had it all the same.
+    proxy.aim(None);
+    proxy.set_all(Link::Reset);
     page.reload();
     server.publish(&counted(41..=60)).await;
+    proxy.aim(Some(server.addr()));
     page.line("60 a 60").await;
 
     proxy.aim(None);
