@@ -206,7 +206,8 @@ async fn who_goes_on_with_its_token_proves_what_it_has_though_its_old_connection
         other => Err(format!("{other:?}")),
     })
     .await;
-    let again = Socket::open(server.addr(), &resumes(&welcome, seqs[4])).await;
+    let mut again = Socket::open(server.addr(), &resumes(&welcome, seqs[4])).await;
+    again.until("subscribed").await;
     assert_eq!(proven(&server, "unknown").await, (1.0, 3, 0), "it counts once");
     drop(again);
 }
