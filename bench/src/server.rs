@@ -67,10 +67,10 @@ pub const FLUSH_0: Contestant = Contestant {
     name: "standpipe, flush_interval 0",
     program: Program::Standpipe { workers: 1, settings: "[client]\nflush_interval = \"0ms\"" },
 };
-/// Standpipe that charges for what was received, to a file.
+/// Standpipe that charges for what was received, to a file. In `burst` more than a million deliveries wait for that, which is the default.
 pub const BILLED: Contestant = Contestant {
     name: "standpipe, billed",
-    program: Program::Standpipe { workers: 1, settings: "[billing]\nsink = \"file\"" },
+    program: Program::Standpipe { workers: 1, settings: "[billing]\nsink = \"file\"\nmax_unsettled = 100000000" },
 };
 /// Standpipe on two threads.
 pub const TWO_WORKERS: Contestant =

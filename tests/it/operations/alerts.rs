@@ -1,7 +1,7 @@
 //! A real Prometheus watches a server to which all sorts of things happen: what is to fire fires, what is not does not, and
 //! each panel of the dashboard shows something.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ async fn alerts_fire_when_they_should_and_every_panel_has_something_to_show() {
     drop(upstream);
     prometheus.until_fires("StandpipeSourceDown").await;
 
-    few_descriptors(&server);
+    few_descriptors(&server).await;
     prometheus.until_fires("StandpipeFilesShort").await;
     said_in_full(&prometheus.alerts().await);
     server.signal(Signal::KILL);
@@ -165,10 +165,15 @@ async fn slow_clients(server: &Server) {
     within("the end of the slow", 3 * PATIENCE, closed).await;
 }
 
-/// Leaves the server a few descriptors more than it has open.
-fn few_descriptors(server: &Server) {
+/// Leaves the server a few descriptors more than it has open all the time: some are of attempts to reach a feed, and soon gone.
+async fn few_descriptors(server: &Server) {
     let process = Pid::from_raw(i32::try_from(server.id()).expect("a process id"));
-    let few = u64::try_from(Usage::of(server.id()).descriptors + 2).expect("a number of descriptors");
+    let mut open = usize::MAX;
+    for _ in 0..30 {
+        open = open.min(Usage::of(server.id()).descriptors);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let few = u64::try_from(open + 2).expect("a number of descriptors");
     prlimit(process, Resource::Nofile, Rlimit { current: Some(few), maximum: Some(few) }).expect("a limit for a child");
 }
 
