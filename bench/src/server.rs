@@ -67,7 +67,8 @@ pub const FLUSH_0: Contestant = Contestant {
     name: "standpipe, flush_interval 0",
     program: Program::Standpipe { workers: 1, settings: "[client]\nflush_interval = \"0ms\"" },
 };
-/// Standpipe that charges for what was received, to a file. In `burst` more than a million deliveries wait for that, which is the default.
+/// Standpipe that charges for what was received, to a file. More may wait for that than by default, which in `burst` would be
+/// what bounds it.
 pub const BILLED: Contestant = Contestant {
     name: "standpipe, billed",
     program: Program::Standpipe { workers: 1, settings: "[billing]\nsink = \"file\"\nmax_unsettled = 100000000" },

@@ -1,9 +1,9 @@
 //! The wall clock is for people: when somebody sets it, clients stay, events come, and what is proven is charged.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Server, Socket, WallClock, eventually, process::Signal};
+use standpipe_tests::{PATIENCE, Server, Socket, WallClock, eventually, issuer::now, process::Signal};
 
 use crate::{billing::Till, numbered};
 
@@ -12,8 +12,7 @@ const HOUR: i64 = 3600;
 /// What the server takes for the time, in seconds more than it is.
 async fn ahead(server: &Server) -> i64 {
     let shown = server.get("/sources").await.json()["now"].as_u64().expect("a time");
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
-    (i64::try_from(shown).expect("a time") - i64::try_from(now.as_millis()).expect("a time")).div_euclid(1000)
+    i64::try_from(shown / 1000).expect("a time") - i64::try_from(now()).expect("a time")
 }
 
 /// Publishes ten events, and reads until the client has them all.

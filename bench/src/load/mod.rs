@@ -232,6 +232,12 @@ impl Load {
         self.lost
     }
 
+    /// Tells how many connections were lost since `before` were, if any.
+    pub fn lost_since(&self, before: usize) -> Option<String> {
+        let lost = self.lost - before;
+        (lost > 0).then(|| format!("{lost} connections lost ({})", self.complaint))
+    }
+
     /// What a server last said of a loss or an end.
     pub fn complaint(&self) -> &str {
         &self.complaint

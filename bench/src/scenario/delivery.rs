@@ -67,8 +67,8 @@ pub(super) fn measure(server: &Server, load: &mut Load, crowd: &Crowd, lasting: 
     sample.put(Figure::Memory, f64::from(memory) / 1024.0);
     note_losses(&mut sample, &deliveries);
     // Those that stall may be closed: that is for each server to decide.
-    if crowd.stalled == 0 && load.lost() > lost {
-        sample.notes.push(format!("{} connections lost ({})", load.lost() - lost, load.complaint()));
+    if crowd.stalled == 0 {
+        sample.notes.extend(load.lost_since(lost));
     }
     Ok(sample)
 }

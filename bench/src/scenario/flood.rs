@@ -48,9 +48,7 @@ pub(super) fn run(contestant: &Contestant, run: &Run) -> anyhow::Result<Sample> 
     sample.put(Figure::PeakMemory, f64::from(server.memory()?.1) / 1024.0);
     note_losses(&mut sample, &quiet);
     note_losses(&mut sample, &during);
-    if load.lost() > 0 {
-        sample.notes.push(format!("{} connections lost ({})", load.lost(), load.complaint()));
-    }
+    sample.notes.extend(load.lost_since(0));
     if flooded.answered * 2 < flooded.begun {
         sample.notes.push(format!("of {} attempts only {} were answered", flooded.begun, flooded.answered));
     }

@@ -36,8 +36,6 @@ pub(super) fn run(contestant: &Contestant, run: &Run) -> anyhow::Result<Sample> 
     sample.put(Figure::Memory, f64::from(memory) / 1024.0);
     sample.put(Figure::Busy, 100.0 * cpu.total().as_secs_f64() / lasting.as_secs_f64());
     delivery::note_losses(&mut sample, &deliveries);
-    if load.lost() > 0 {
-        sample.notes.push(format!("{} connections lost ({})", load.lost(), load.complaint()));
-    }
+    sample.notes.extend(load.lost_since(0));
     Ok(sample)
 }

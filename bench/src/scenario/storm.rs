@@ -86,8 +86,7 @@ pub(super) fn run(contestant: &Contestant, run: &Run) -> anyhow::Result<Sample> 
     } else if wrong > 0 {
         sample.notes.push(format!("{wrong} of {CLIENTS} clients did not get exactly what they missed"));
     }
-    let lost = lost.into_iter().chain((load.lost() > 0).then(|| complaint(&load)));
-    sample.notes.extend(lost);
+    sample.notes.extend(lost.into_iter().chain(load.lost_since(0)));
     Ok(sample)
 }
 
@@ -131,12 +130,8 @@ impl Crowd<'_> {
         load.run(PATIENCE, |load| load.earlier() >= WANTED)?;
         let (cpu, lasted, replayed) = (server.cpu()?.since(before), begin.elapsed(), load.earlier());
         let wrong = load.got(clients).enumerate().filter(|(client, got)| *got != whole_replay(first, *client)).count();
-        Ok(Returned { replayed, cpu, lasted, wrong, lost: (load.lost() > 0).then(|| complaint(&load)) })
+        Ok(Returned { replayed, cpu, lasted, wrong, lost: load.lost_since(0) })
     }
-}
-
-fn complaint(load: &Load) -> String {
-    format!("{} connections lost ({})", load.lost(), load.complaint())
 }
 
 /// Publishes what is resumed later; tells the number of the first event.

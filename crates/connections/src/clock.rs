@@ -2,6 +2,7 @@
 //! decided is by a clock that only goes forward; where eight bytes have to do for a moment of it, it is here.
 
 use std::{
+    num::NonZeroU64,
     sync::LazyLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,29 +16,29 @@ pub fn unix_ms() -> u64 {
 }
 
 /// A moment of the clock that only goes forward, to the millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tick(u64);
+#[derive(Debug, Clone, Copy)]
+pub struct Tick(NonZeroU64);
 
 impl Tick {
     /// That moment. What is before the first one that was asked for counts as that one.
-    pub fn of(moment: Instant) -> Self {
+    pub(crate) fn of(moment: Instant) -> Self {
         static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
         let since = moment.saturating_duration_since(*FIRST);
-        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Self(NonZeroU64::MIN.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago it was.
-    pub fn elapsed(self) -> Duration {
-        Duration::from_millis(Self::of(Instant::now()).0.saturating_sub(self.0))
+    /// How long before `now` it was.
+    pub fn age(self, now: Instant) -> Duration {
+        Duration::from_millis(Self::of(now).0.get().saturating_sub(self.0.get()))
     }
 
     /// As a number that is not 0.
-    pub(crate) fn to_number(self) -> u64 {
-        self.0.saturating_add(1)
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
     }
 
     /// The moment of a number that was made of one; of 0, none.
-    pub(crate) fn from_number(number: u64) -> Option<Self> {
-        number.checked_sub(1).map(Self)
+    pub(crate) fn of_number(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
     }
 }

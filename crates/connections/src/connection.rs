@@ -91,7 +91,7 @@ pub struct Connection {
     standing: Mutex<Standing>,
     config: Arc<Config>,
     signal: Arc<Signal>,
-    opened: Tick,
+    opened: Instant,
     outbox: Mutex<Outbox>,
     pub(crate) waker: AtomicWaker,
     pub(crate) place: Place,
@@ -127,7 +127,7 @@ impl Connection {
             standing: Mutex::new(Standing { identity, terms: Arc::clone(&config) }),
             config,
             signal,
-            opened: Tick::of(Instant::now()),
+            opened: Instant::now(),
             outbox: Mutex::default(),
             waker: AtomicWaker::new(),
             place: Place::default(),
@@ -354,11 +354,11 @@ impl Connection {
 
     /// When it last proved to have received more than before, if it has.
     pub fn last_progress(&self) -> Option<Tick> {
-        Tick::from_number(self.last_progress.load(Relaxed))
+        Tick::of_number(self.last_progress.load(Relaxed))
     }
 
     /// Since when it is open.
-    pub fn opened(&self) -> Tick {
+    pub fn opened(&self) -> Instant {
         self.opened
     }
 
@@ -431,7 +431,7 @@ impl Connection {
 
     pub(crate) fn confirmed(&self, frames: u64, now: Instant) {
         if self.confirmed.swap(frames, Relaxed) < frames {
-            self.last_progress.store(Tick::of(now).to_number(), Relaxed);
+            self.last_progress.store(Tick::of(now).number(), Relaxed);
         }
         self.last_receipt.store(unix_ms(), Relaxed);
     }

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::OptionFuture;
 use slab::Slab;
 use standpipe_connections::{Closing, Ended, Mark, Signal, clock::unix_ms};
 use standpipe_ledger::{Tally, Totals};
@@ -125,11 +126,10 @@ impl Shard {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let signal = Arc::clone(&self.signal);
         loop {
-            let sets_out = self.next_to_set_out();
-            if self.has_work() || sets_out.is_some_and(|at| at <= Instant::now()) {
+            if self.has_work(Instant::now()) {
                 tokio::task::yield_now().await;
             } else {
-                let alarm = sleep_until(sets_out.unwrap_or_else(Instant::now));
+                let convoy = OptionFuture::from(self.next_to_set_out().map(sleep_until));
                 tokio::select! {
                     biased; // Messages first: what a client asks for takes effect before the events behind it.
                     () = cancel.cancelled() => return,
@@ -140,7 +140,7 @@ impl Shard {
                     () = signal.raised() => {}
                     moved = self.head.changed() => if moved.is_err() { return },
                     _ = tick.tick() => {}
-                    () = alarm, if sets_out.is_some() => {}
+                    Some(()) = convoy => {}
                 }
             }
             if cancel.is_cancelled() {
@@ -157,8 +157,9 @@ impl Shard {
         }
     }
 
-    fn has_work(&self) -> bool {
+    fn has_work(&self, now: Instant) -> bool {
         !self.pulling.is_empty()
+            || self.convoys.iter().any(|(_, convoy)| !convoy.gathers(now))
             || self.cursor < *self.head.borrow()
             || !self.mailbox.is_empty()
             || self.signal.has_line()

@@ -182,7 +182,7 @@ impl Intake {
             for given in given.drain(..fits) {
                 match given {
                     Given::Frame => memory.next_frame(),
-                    Given::Number(n) => self.miss(None, known.numbers.pass(self.place, n)),
+                    Given::Number(n) => self.pass(n, &mut known),
                     Given::Event(mapped, attempt) => {
                         if let Ok(event) = self.judge(mapped, attempt, &mut memory, &mut known)
                             && let Some(room) = rooms.next()
@@ -257,8 +257,7 @@ impl Intake {
         match self.map(Part::Json(bytes), &facts, attempt, carried) {
             Ok(Gave { numbers, events }) => {
                 for n in numbers {
-                    let missed = self.stream.known().numbers.pass(self.place, n);
-                    self.miss(None, missed);
+                    self.pass(n, &mut self.stream.known());
                 }
                 events
             }
@@ -301,6 +300,11 @@ impl Intake {
             });
         }
         outcomes
+    }
+
+    /// Takes note of the number of something that is no event.
+    fn pass(&self, n: u64, known: &mut Known) {
+        self.miss(None, known.numbers.pass(self.place, n));
     }
 
     /// Counts what came over no source of the stream, and has it told.

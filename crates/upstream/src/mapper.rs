@@ -285,46 +285,23 @@ impl Mapper {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        Numbering, PushConfig, SourceConfig,
-        pulse::Pulse,
-        status::{SourceStatus, Status},
-        stream::Stream,
-    };
+    use crate::{Numbering, PushConfig, SourceConfig, contract::numbers, status::SourceStatus, trial::Trial};
 
     use super::*;
 
     /// What becomes of frames whose fields `n` number them all, and of which those with a `topic` are events, when they are
     /// handed on together.
     async fn together(frames: impl IntoIterator<Item = &str>) -> SourceStatus {
-        let map = "if .topic then {topic, n, data: .n} else {n} end";
-        let config = SourceConfig {
-            name: Arc::from("s"),
-            kind: Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO }),
-            mapping: Some(Mapping::compile(map).unwrap()),
-            stale_after: None,
-            required: false,
-            dedupe: 10,
-            group: None,
-            merge: None,
-            numbers: Numbering::Source,
-            demand: None,
-        };
-        let status = Arc::new(Status::new(Arc::clone(&config.name), None, config.kind.as_str()));
-        let pulse = Arc::new(Pulse::new(Instant::now()));
-        let attempt = pulse.begin();
-        let (news, _told) = mpsc::channel(1);
-        let stream = Arc::new(Stream::of(&config, news));
-        let place = stream.join();
-        let (to_log, _queue) = mpsc::channel(MAX_GIVEN);
-        let reading = Reading::of_kind(&config.kind);
-        let intake = Arc::new(Intake::new(&config, stream, place, to_log, Arc::clone(&status), pulse));
-        let (mapper, mut work) = (Mapper { reading, intake }, Work::default());
+        let mapping = Mapping::compile("if .topic then {topic, n, data: .n} else {n} end").unwrap();
+        let push = Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO });
+        let config = SourceConfig { mapping: Some(mapping), numbers: Numbering::Source, ..numbers(push) };
+        let mut trial = Trial::of(&config);
         for frame in frames {
-            mapper.frame(Bytes::copy_from_slice(frame.as_bytes()), None, 0, attempt, &mut work);
+            let bytes = Bytes::copy_from_slice(frame.as_bytes());
+            trial.mapper.frame(bytes, None, 0, trial.attempt, &mut trial.work);
         }
-        mapper.hand_on(&mut work).await;
-        status.snapshot()
+        trial.mapper.hand_on(&mut trial.work).await;
+        trial.status.snapshot()
     }
 
     #[tokio::test]

@@ -66,19 +66,8 @@ pub fn try_on(config: &SourceConfig, path: &Path, each: impl FnMut(Tried<'_>) + 
 }
 
 async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)) -> Result<SourceStatus, Error> {
-    let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
-    let pulse = Arc::new(Pulse::new(Instant::now()));
-    let attempt = pulse.begin();
-    let reading = Reading::of_kind(&config.kind);
-    let recording = Recording::load(path, reading.max_frame, &|error| status.lose(error))?;
-    let (to_log, queue) = mpsc::channel(MAX_OUTPUTS);
-    // Nobody is told anything: the status says what was missed.
-    let (news, _) = mpsc::channel(1);
-    let stream = Arc::new(Stream::of(config, news));
-    let place = stream.join();
-    let intake = Arc::new(Intake::new(config, stream, place, to_log, Arc::clone(&status), pulse));
-    let (mapper, work) = (Mapper { reading, intake }, Work::default());
-    let mut trial = Trial { mapper, work, queue, attempt, status };
+    let mut trial = Trial::of(config);
+    let recording = Recording::load(path, trial.mapper.reading.max_frame, &|error| trial.status.lose(error))?;
     for (number, frame) in (1..).zip(recording.frames) {
         each(trial.frame(number, &frame).await);
     }
@@ -86,15 +75,30 @@ async fn run(config: &SourceConfig, path: &Path, mut each: impl FnMut(Tried<'_>)
 }
 
 /// A source without its ends.
-struct Trial {
-    mapper: Mapper,
-    work: Work,
+pub(crate) struct Trial {
+    pub(crate) mapper: Mapper,
+    pub(crate) work: Work,
+    pub(crate) attempt: Attempt,
+    pub(crate) status: Arc<Status>,
     queue: mpsc::Receiver<Item>,
-    attempt: Attempt,
-    status: Arc<Status>,
 }
 
 impl Trial {
+    /// The source that `config` describes, connected.
+    pub(crate) fn of(config: &SourceConfig) -> Self {
+        let status = Arc::new(Status::new(Arc::clone(&config.name), config.group.clone(), config.kind.as_str()));
+        let pulse = Arc::new(Pulse::new(Instant::now()));
+        let attempt = pulse.begin();
+        let (to_log, queue) = mpsc::channel(MAX_OUTPUTS);
+        // Nobody is told anything: the status says what was missed.
+        let (news, _) = mpsc::channel(1);
+        let stream = Arc::new(Stream::of(config, news));
+        let place = stream.join();
+        let intake = Arc::new(Intake::new(config, stream, place, to_log, Arc::clone(&status), pulse));
+        let mapper = Mapper { reading: Reading::of_kind(&config.kind), intake };
+        Self { mapper, work: Work::default(), attempt, status, queue }
+    }
+
     async fn frame<'a>(&mut self, number: u64, frame: &'a Recorded) -> Tried<'a> {
         let before = self.status.snapshot();
         self.status.received(frame.bytes.len());
@@ -133,23 +137,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{ErrorKind, Kind, Mapping, Numbering, PushConfig};
+    use crate::{ErrorKind, Kind, Mapping, PushConfig, contract::numbers};
 
     const MAP: &str = r#"select(.n) | {topic: "t.\(.n | tonumber)", id: .n, data: $received}"#;
 
     fn config() -> SourceConfig {
-        SourceConfig {
-            name: Arc::from("s"),
-            kind: Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO }),
-            mapping: Some(Mapping::compile(MAP).unwrap()),
-            stale_after: None,
-            required: false,
-            dedupe: 10,
-            group: None,
-            merge: None,
-            numbers: Numbering::Topic,
-            demand: None,
-        }
+        let push = Kind::Push(PushConfig { max_input: 100, patience: Duration::ZERO });
+        SourceConfig { mapping: Some(Mapping::compile(MAP).unwrap()), ..numbers(push) }
     }
 
     fn recording(lines: &[String]) -> (tempfile::TempDir, PathBuf) {

@@ -1,5 +1,7 @@
 //! What a shard answers to those who ask about it. Nothing is changed by asking.
 
+use tokio::time::Instant;
+
 use super::Shard;
 use crate::{
     client::{Client, Mode},
@@ -72,6 +74,7 @@ impl Shard {
 
     pub(super) fn report(&self) -> Report {
         let mut report = Report { totals: self.ended, counters: self.counters.clone(), ..Report::default() };
+        let now = Instant::now();
         report.unproven = self.signal.unproven();
         report.errors = self.signal.errors().map(|(code, count)| (code.as_str(), count)).collect();
         report.entries = self.index.len() as u64;
@@ -79,7 +82,7 @@ impl Shard {
         for (_, client) in &self.clients {
             report.connections += 1;
             report.subscribed += u64::from(!client.subscriptions.is_empty());
-            report.consuming += u64::from(client.connection.last_progress().is_some_and(|at| at.elapsed() < CONSUMING));
+            report.consuming += u64::from(client.connection.last_progress().is_some_and(|at| at.age(now) < CONSUMING));
             report.subscriptions += client.subscriptions.len() as u64;
             report.pulling += u64::from(client.pulls() || matches!(client.mode, Mode::Ride(_)));
             let queue_bytes = client.connection.queue_bytes();

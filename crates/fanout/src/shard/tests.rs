@@ -64,7 +64,7 @@ impl Bench {
 
     /// Turns until there is nothing to do.
     fn settle(&mut self) {
-        while self.shard.has_work() {
+        while self.shard.has_work(self.now) {
             self.turn();
         }
     }
@@ -92,7 +92,7 @@ async fn a_turn_is_bounded_whatever_there_is_to_do() {
         bench.connect(&Ask { topics: &["past"], after: Some("earliest".into()), ..ASK });
     }
     let mut turns = 0;
-    while bench.shard.has_work() {
+    while bench.shard.has_work(bench.now) {
         let before = bench.shard.counters.clone();
         let queued = bench.shard.report().totals.tally.matched;
         bench.turn();

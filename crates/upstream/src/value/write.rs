@@ -34,22 +34,28 @@ pub(crate) enum WriteError {
 
 /// The JSON text of `value`, at most `max` bytes long.
 pub(crate) fn text(value: &impl Tree, max: usize) -> Result<String, WriteError> {
-    let mut writer = Writer { out: String::with_capacity(USUAL.min(max)), max };
-    // Readers of events accept one level less than ours: the event itself is the outermost.
-    writer.value(value, MAX_DEPTH - 2)?;
-    Ok(writer.out)
+    let (out, written) = put(String::with_capacity(USUAL.min(max)), value, max);
+    written.map(|()| out)
 }
 
 /// The same, in memory of exactly its size.
 pub(crate) fn exact(value: &impl Tree, max: usize) -> Result<Box<str>, WriteError> {
     let mut out = BUFFER.take();
     out.clear();
-    let mut writer = Writer { out, max };
-    let written = writer.value(value, MAX_DEPTH - 2).map(|()| Box::from(&*writer.out));
-    if writer.out.capacity() <= MAX_KEPT {
-        BUFFER.set(writer.out);
+    let (out, written) = put(out, value, max);
+    let text = written.map(|()| Box::from(&*out));
+    if out.capacity() <= MAX_KEPT {
+        BUFFER.set(out);
     }
-    written
+    text
+}
+
+/// Writes `value` into `out`, which is empty.
+fn put(out: String, value: &impl Tree, max: usize) -> (String, Result<(), WriteError>) {
+    let mut writer = Writer { out, max };
+    // Readers of events accept one level less than ours: the event itself is the outermost.
+    let written = writer.value(value, MAX_DEPTH - 2);
+    (writer.out, written)
 }
 
 /// Most payloads are shorter, in bytes.
