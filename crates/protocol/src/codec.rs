@@ -3,7 +3,7 @@
 //! Commands are read strictly: an unknown `op`, an unknown field, a field that stands twice or has the wrong type is
 //! refused, and the refusal names it. A typo never passes silently.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, de};
@@ -241,45 +241,67 @@ pub fn snapshot_frame(record: &Record) -> Bytes {
 ///
 /// Invariant: it ends with the payload and one closing brace ([`crate::Record::data`] relies on it).
 pub fn event_frame(seq: u64, event: &Event) -> Bytes {
-    let mut payload = String::with_capacity(128 + event.data.as_str().len());
-    payload.push_str(EVENT);
-    payload.push_str(r#","seq":"#);
-    push(&mut payload, &seq);
-    payload.push_str(r#","topic":"#);
-    push(&mut payload, &event.topic);
-    for (name, value) in [(r#","key":"#, &event.key), (r#","id":"#, &event.id)] {
-        if let Some(value) = value {
-            payload.push_str(name);
-            push(&mut payload, value);
+    text_frame(|payload| {
+        payload.reserve(USUAL + event.data.as_str().len());
+        payload.put_slice(EVENT.as_bytes());
+        payload.put_slice(br#","seq":"#);
+        put(payload, &seq);
+        payload.put_slice(br#","topic":"#);
+        put(payload, &event.topic);
+        for (name, value) in [(r#","key":"#, &event.key), (r#","id":"#, &event.id)] {
+            if let Some(value) = value {
+                payload.put_slice(name.as_bytes());
+                put(payload, value);
+            }
         }
-    }
-    if let Some(ts) = event.ts {
-        payload.push_str(r#","ts":"#);
-        push(&mut payload, &ts);
-    }
-    payload.push_str(r#","source":"#);
-    push(&mut payload, &event.source);
-    payload.push_str(r#","data":"#);
-    payload.push_str(event.data.as_str());
-    payload.push('}');
-    let mut out = BytesMut::with_capacity(frame::header_len(payload.len()) + payload.len());
-    frame::put_text_header(&mut out, payload.len());
-    out.put_slice(payload.as_bytes());
-    out.freeze()
+        if let Some(ts) = event.ts {
+            payload.put_slice(br#","ts":"#);
+            put(payload, &ts);
+        }
+        payload.put_slice(br#","source":"#);
+        put(payload, &event.source);
+        payload.put_slice(br#","data":"#);
+        payload.put_slice(event.data.as_str().as_bytes());
+        payload.push(b'}');
+    })
 }
 
 /// The frame of one message.
 pub fn message_frame(message: &Message<'_>) -> Bytes {
-    let mut payload = String::with_capacity(192);
-    push(&mut payload, message);
-    frame::text(&payload)
+    text_frame(|payload| put(payload, message))
+}
+
+/// Most messages are shorter, in bytes, and so is what most events have beside their payload.
+const USUAL: usize = 256;
+
+/// What a thread keeps for the next frame it makes, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// Where this thread writes payloads: how long one is, is known at its end.
+    static PAYLOAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The text frame whose payload `write` appends, in memory of exactly its size.
+fn text_frame(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut payload = PAYLOAD.take();
+    payload.clear();
+    write(&mut payload);
+    let mut out = BytesMut::with_capacity(frame::header_len(payload.len()) + payload.len());
+    frame::put_text_header(&mut out, payload.len());
+    out.put_slice(&payload);
+    if payload.capacity() <= MAX_KEPT {
+        PAYLOAD.set(payload);
+    }
+    out.freeze()
 }
 
 /// Appends `value` as JSON. The types that come here cannot fail: their keys are strings, their numbers finite.
-fn push(out: &mut String, value: &impl serde::Serialize) {
-    match serde_json::to_string(value) {
-        Ok(text) => out.push_str(&text),
-        Err(_) => out.push_str("null"),
+fn put(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    let begin = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        out.truncate(begin);
+        out.put_slice(b"null");
     }
 }
 
