@@ -150,6 +150,9 @@ pub fn is_token_char(c: char) -> bool {
     !matches!(c, '.' | '*' | '>' | ',') && !c.is_whitespace() && !c.is_control()
 }
 
+/// What a byte that cannot stand in a token becomes has so many.
+const ESCAPED: usize = 3;
+
 /// Makes one token of any text, different texts giving different tokens.
 ///
 /// Characters that no token may hold, and `~` itself, become `~` and two upper-case hexadecimal digits for each of
@@ -158,7 +161,7 @@ pub fn escape_token(text: &str) -> String {
     if text.is_empty() {
         return "~".to_owned();
     }
-    let mut token = String::with_capacity(text.len());
+    let mut token = String::with_capacity(ESCAPED * text.len());
     let mut utf8 = [0; 4];
     for c in text.chars() {
         if c != '~' && is_token_char(c) {
