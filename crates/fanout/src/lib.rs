@@ -8,6 +8,7 @@
 //! a message to it. So the boundary of a change of subscriptions is exact: it takes place between two events.
 //! **Invariant:** this crate never imports upstream. They meet at [`standpipe_protocol::Item`].
 
+mod ages;
 mod appender;
 mod budget;
 mod client;

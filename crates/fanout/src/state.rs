@@ -6,7 +6,6 @@
 
 use std::{
     cmp::Ordering,
-    collections::BTreeMap,
     ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
@@ -16,19 +15,21 @@ use imbl::OrdSet;
 use standpipe_protocol::{Record, Topic, topic::Scope};
 use standpipe_selection::Pattern;
 
+use crate::ages::Ages;
+
 /// What a key costs beside its event: its places here.
 const OVERHEAD: usize = 128;
 
 /// The latest event of each key.
 ///
-/// Invariant: `latest` and `by_age` hold the same events.
+/// Invariant: `latest` and `ages` hold the same events.
 #[derive(Debug)]
 pub(crate) struct Keys {
     max: usize,
     max_bytes: usize,
     latest: OrdSet<Latest>,
-    /// By `seq`: the key that was silent for longest is the first.
-    by_age: BTreeMap<u64, Arc<Record>>,
+    /// The key that was silent for longest is the oldest.
+    ages: Ages,
     bytes: usize,
     seq: u64,
     forgotten: u64,
@@ -71,8 +72,7 @@ pub(crate) enum Place {
 
 impl Keys {
     pub(crate) fn new(max: usize, max_bytes: usize) -> Self {
-        let (latest, by_age) = (OrdSet::new(), BTreeMap::new());
-        Self { max, max_bytes, latest, by_age, bytes: 0, seq: 0, forgotten: 0 }
+        Self { max, max_bytes, latest: OrdSet::new(), ages: Ages::default(), bytes: 0, seq: 0, forgotten: 0 }
     }
 
     /// Takes up the next event of the log. `null` removes the key; where there are too many, the one that was silent for
@@ -82,22 +82,27 @@ impl Keys {
         if record.key.is_none() {
             return;
         }
-        let (new, removes) = (Latest::of(record), record.removes());
-        let old = if removes { self.latest.remove(&new) } else { self.latest.insert(new) };
-        if let Some(Latest { record: old, .. }) = old {
-            self.by_age.remove(&old.seq);
-            self.bytes -= old.size() + OVERHEAD;
-        }
-        if removes {
+        if record.removes() {
+            let old = self.latest.remove(&Latest::of(record, NOWHERE));
+            self.let_go(old);
             return;
         }
-        self.by_age.insert(record.seq, Arc::clone(record));
+        let place = self.ages.add(Arc::clone(record));
+        let old = self.latest.insert(Latest::of(record, place));
+        self.let_go(old);
         self.bytes += record.size() + OVERHEAD;
-        while self.by_age.len() > self.max || self.bytes > self.max_bytes {
-            let Some((_, silent)) = self.by_age.pop_first() else { break };
+        while self.ages.len() > self.max || self.bytes > self.max_bytes {
+            let Some(silent) = self.ages.remove_oldest() else { break };
             self.bytes -= silent.size() + OVERHEAD;
-            self.latest.remove(&Latest::of(&silent));
+            self.latest.remove(&Latest::of(&silent, NOWHERE));
             self.forgotten += 1;
+        }
+    }
+
+    /// One that is no more the latest of its key.
+    fn let_go(&mut self, old: Option<Latest>) {
+        if let Some(old) = old.and_then(|old| self.ages.remove(old.place)) {
+            self.bytes -= old.size() + OVERHEAD;
         }
     }
 
@@ -108,9 +113,8 @@ impl Keys {
             behind.take_while(|latest| latest.topic.scope() == scope).cloned().collect()
         };
         for gone in of_scope {
-            self.by_age.remove(&gone.record.seq);
-            self.bytes -= gone.record.size() + OVERHEAD;
-            self.latest.remove(&gone);
+            let gone = self.latest.remove(&gone);
+            self.let_go(gone);
         }
     }
 
@@ -119,7 +123,7 @@ impl Keys {
     }
 
     pub(crate) fn report(&self) -> KeysReport {
-        KeysReport { keys: self.by_age.len(), bytes: self.bytes, forgotten: self.forgotten }
+        KeysReport { keys: self.ages.len(), bytes: self.bytes, forgotten: self.forgotten }
     }
 }
 
@@ -180,15 +184,20 @@ struct Latest {
     topic: Topic,
     /// How its key begins, in the order of texts.
     begins: u64,
+    /// That of its age. Of one that is only looked for, [`NOWHERE`].
+    place: usize,
     record: Arc<Record>,
 }
 
+/// No place.
+const NOWHERE: usize = usize::MAX;
+
 impl Latest {
-    fn of(record: &Arc<Record>) -> Self {
+    fn of(record: &Arc<Record>, place: usize) -> Self {
         let key = record.key.as_deref().unwrap_or_default().as_bytes();
         let mut begins = [0; 8];
         begins.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        Self { topic: record.topic.clone(), begins: u64::from_be_bytes(begins), record: Arc::clone(record) }
+        Self { topic: record.topic.clone(), begins: u64::from_be_bytes(begins), place, record: Arc::clone(record) }
     }
 
     fn key(&self) -> Option<&str> {
@@ -320,7 +329,7 @@ mod tests {
                     }
                 }
                 keys.apply(&record(seq, topic, Some(&key), if *is_gone { "null" } else { "{}" }));
-                prop_assert_eq!(keys.latest.len(), keys.by_age.len());
+                prop_assert_eq!(keys.latest.len(), keys.ages.len());
             }
             for (state, mut model) in picture.into_iter().chain([(keys.state(), model)]) {
                 model.sort();
