@@ -7,39 +7,11 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use standpipe_tests::{PATIENCE, Page, Server, Site, Socket, Usage, eventually, secrets};
-
-/// Pages that say something new each time they are asked for, and whose page it is.
-async fn pages() -> Site {
-    let n = AtomicUsize::new(0);
-    Site::with("application/json", move |path| {
-        Page::Content(json!({"page": path, "n": n.fetch_add(1, Relaxed)}).to_string())
-    })
-    .await
-}
-
-/// A source of these pages, on which nothing is out of reach but what is no page.
-fn source(site: &Site, more: &str) -> String {
-    format!(
-        r#"
-        [[source]]
-        name = "pages"
-        kind = "http_poll"
-        params = ["page_url"]
-        url = "{{page_url}}"
-        allow = ["http://{}/pages/"]
-        private_addresses = true
-        every = "100ms"
-        map = '{{topic: "pages", key: $params.page_url, data: .}}'
-        {more}
-        "#,
-        site.addr()
-    )
-}
-
-fn url_of(site: &Site, page: usize) -> String {
-    format!("http://{}/pages/{page}", site.addr())
-}
+use standpipe_tests::{
+    PATIENCE, Page, Server, Site, Socket, eventually,
+    instances::{self, pages, source, url_of},
+    secrets,
+};
 
 fn query(site: &Site, page: usize) -> String {
     format!("/ws?page_url=http%3A%2F%2F{}%2Fpages%2F{page}", site.addr())
@@ -426,26 +398,7 @@ async fn an_instance_that_fails_and_comes_back_is_told_to_its_own_clients() {
 
 #[tokio::test]
 async fn a_thousand_instances_are_small() {
-    const INSTANCES: usize = 1000;
-    let site = pages().await;
-    let more = "max_instances = 2000\nmax_instances_per_client = 2000\n";
-    let config = source(&site, more).replace("\"100ms\"", "\"10m\"");
-    let server =
-        Server::start(&format!("[limits]\nmax_subscriptions = 2000\ncommand_rate = \"100000/s\"\n{config}")).await;
-    let mut client = Socket::open(server.addr(), "/ws").await;
-    let subscribe = |page| json!({"op": "subscribe", "topics": [">"], "params": {"page_url": url_of(&site, page)}});
-    let fetch = async |client: &mut Socket, pages: std::ops::Range<usize>| {
-        for page in pages.clone() {
-            client.send(&subscribe(page)).await;
-        }
-        for _ in pages {
-            client.until("event").await;
-        }
-    };
-    fetch(&mut client, 0..100).await;
-    let before = Usage::of(server.id()).resident;
-    fetch(&mut client, 100..100 + INSTANCES).await;
-    let each = Usage::of(server.id()).resident.saturating_sub(before) / INSTANCES;
-    // A development build; `docs/performance.md` has the figure of a release.
+    let each = instances::memory_of_one().await;
+    // A development build. `cargo xtask bench upstream` measures a release.
     assert!(each <= 128 * 1024, "{each} bytes each");
 }

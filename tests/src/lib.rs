@@ -16,6 +16,7 @@ pub mod feeds;
 pub mod follower;
 pub mod foreign;
 pub mod http;
+pub mod instances;
 pub mod issuer;
 pub mod load;
 pub mod metrics;

@@ -4,7 +4,8 @@
 //! A recording is held in memory and played again and again as fast as it is taken, by the real server with a `replay`
 //! source and by `map.mjs`. What counts is the CPU time of the whole process, all of its threads and what the kernel does
 //! for it (`/proc/PID/stat`, `process.cpuUsage`), while a known number of frames is worked off. Both make the same
-//! number of events of a recording, which is checked first. `cargo xtask bench upstream` builds the server and runs this.
+//! number of events of a recording, which is checked first. Then, what an instance of a demand-driven source takes of the
+//! memory. `cargo xtask bench upstream` builds the server and runs this.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that cannot be made ends here")]
 
@@ -16,7 +17,7 @@ use std::{
 };
 
 use serde_json::Value;
-use standpipe_tests::{PATIENCE, Server, Usage, eventually, feeds, paths};
+use standpipe_tests::{PATIENCE, Server, Usage, eventually, feeds, instances, paths};
 
 /// How long is measured in each run.
 const LASTING: Duration = Duration::from_secs(5);
@@ -213,5 +214,11 @@ async fn main() -> ExitCode {
         table.push(format!("| {} | {} | {} | {:.2} × |", feed.name, row[0], row[1], median(ratios)));
     }
     say(&format!("\nFrames for one second of CPU time, medians of {ROUNDS} rounds:\n\n{}", table.join("\n")));
+    let mut kib = Vec::new();
+    for _ in 0..ROUNDS {
+        let bytes = u32::try_from(instances::memory_of_one().await).unwrap_or(u32::MAX);
+        kib.push(f64::from(bytes) / 1024.0);
+    }
+    say(&format!("\nMemory of an instance, median of {ROUNDS} rounds: {:.0} KiB", median(kib)));
     ExitCode::SUCCESS
 }
