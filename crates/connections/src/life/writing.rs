@@ -130,7 +130,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             || unstamped_bytes >= (config.max_unconfirmed_bytes as u64).div_ceil(4);
         let first = stamped.frames == 0 && placed.frames > 0;
         let awaited = window_closed && unstamped_frames > 0;
-        if !(self.ping_wanted || much || first || awaited) {
+        let is_written = unstamped_frames > 0 && !self.writer.is_empty();
+        let along = is_written && self.paying.as_ref().is_some_and(|paying| paying.asks_along(now));
+        if !(self.ping_wanted || much || first || awaited || along) {
             return;
         }
         if let Some(paying) = &mut self.paying {
