@@ -49,7 +49,11 @@ pub(crate) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { val: Val::obj(Map::default()), text: Arc::from("{}") }
+        thread_local! {
+            /// Made once: each input of a publisher begins with it.
+            static NOTHING: State = State { val: Val::obj(Map::default()), text: Arc::from("{}") };
+        }
+        NOTHING.with(Self::clone)
     }
 }
 
