@@ -137,7 +137,10 @@ impl Intake {
         if outputs.is_empty() {
             count(&self.status.ignored);
         }
-        let Outputs { mut events, state, mut numbers } = outputs;
+        let Outputs { mut events, state, mut numbers, by_jaq } = outputs;
+        if by_jaq {
+            count(&self.status.by_jaq);
+        }
         if !numbers.is_empty() && !self.stream.known().numbers.count_all() {
             events.extend(numbers.drain(..).map(|_| Err(map::not_counted().into())));
         }

@@ -252,7 +252,7 @@ impl Take for Collected<'_> {
     }
 
     fn forget(&mut self) {
-        self.outputs = Outputs::default();
+        self.outputs = Outputs { by_jaq: true, ..Outputs::default() };
         self.room = MAX_OUTPUT_BYTES;
     }
 }
@@ -289,6 +289,8 @@ pub(crate) struct Outputs {
     pub state: Option<Val>,
     /// Running numbers of what is no event.
     pub numbers: Vec<u64>,
+    /// Whether it was left to jaq to evaluate it.
+    pub by_jaq: bool,
 }
 
 impl Outputs {

@@ -54,6 +54,8 @@ pub struct SourceStatus {
     pub ignored: u64,
     /// Frames, lines of a recording and outputs of the mapping that could not become events.
     pub unmapped: u64,
+    /// Values of frames, and inputs, that it was left to jaq to map, which takes longer.
+    pub by_jaq: u64,
     /// Faults, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
     /// When data last came.
@@ -105,6 +107,7 @@ impl SourceStatus {
             (&mut self.duplicates, other.duplicates),
             (&mut self.ignored, other.ignored),
             (&mut self.unmapped, other.unmapped),
+            (&mut self.by_jaq, other.by_jaq),
             (&mut self.missed, other.missed),
             (&mut self.unmerged, other.unmerged),
         ];
@@ -153,6 +156,7 @@ pub(crate) struct Status {
     pub(crate) unmerged: AtomicU64,
     pub(crate) missed: AtomicU64,
     pub(crate) ignored: AtomicU64,
+    pub(crate) by_jaq: AtomicU64,
     unmapped: AtomicU64,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     last_data: AtomicU64,
@@ -196,6 +200,7 @@ impl Status {
             unmerged: zero(),
             missed: zero(),
             ignored: zero(),
+            by_jaq: zero(),
             unmapped: zero(),
             errors: std::array::from_fn(|_| zero()),
             last_data: zero(),
@@ -310,6 +315,7 @@ impl Status {
             missed: read(&self.missed),
             ignored: read(&self.ignored),
             unmapped: read(&self.unmapped),
+            by_jaq: read(&self.by_jaq),
             errors: errors.map(|(kind, n)| (*kind, read(n))).filter(|(_, n)| *n > 0).collect(),
             last_data: Some(read(&self.last_data)).filter(|at| *at > 0),
             ages: self.ages.read(),

@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(told, right);
         let status = status.unwrap();
         assert_eq!((status.frames, status.events, status.duplicates, status.ignored), (6, 2, 1, 1));
+        assert_eq!(status.by_jaq, 1, "the one on which the program fails");
         let errors: Vec<_> = status.errors.into_iter().collect();
         assert_eq!(errors, [(ErrorKind::Decode, 1), (ErrorKind::Line, 2), (ErrorKind::Program, 1)]);
     }

@@ -72,6 +72,7 @@ impl Tally {
             errors: status.errors,
             times: Some(Times::of(self.took, self.longest, status.frames)),
             left_to_jaq,
+            by_jaq: status.by_jaq,
             topics,
             others,
             failed: self.failed,

@@ -88,6 +88,7 @@ impl Tried {
             errors: status.errors,
             times: None,
             left_to_jaq: self.left_to_jaq,
+            by_jaq: status.by_jaq,
             topics,
             others,
             failed: Vec::new(),

@@ -31,6 +31,8 @@ pub(crate) struct Outcome {
     pub(super) times: Option<Times>,
     /// What of its mapping only jaq evaluates, which takes longer.
     pub(super) left_to_jaq: Option<String>,
+    /// Values that jaq has mapped, for that or because of what they are.
+    pub(super) by_jaq: u64,
     /// Events by topic, most first.
     pub(super) topics: Vec<(String, u64)>,
     /// Events of topics that are not among them.
@@ -84,6 +86,7 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     micros_per_frame: Option<&'a Times>,
     left_to_jaq: Option<&'a str>,
+    by_jaq: u64,
     topics: Vec<Topic<'a>>,
     other_topics: u64,
     failed: &'a [Failed],
@@ -171,6 +174,7 @@ impl Outcome {
             errors: &self.errors,
             micros_per_frame: self.times.as_ref(),
             left_to_jaq: self.left_to_jaq.as_deref(),
+            by_jaq: self.by_jaq,
             topics: shown.iter().map(|(topic, events)| Topic { topic, events: *events }).collect(),
             other_topics,
             failed: &self.failed,
@@ -209,6 +213,8 @@ impl Outcome {
         }
         if let Some(construct) = &self.left_to_jaq {
             line(&format!("  the mapping is evaluated by jaq, which takes longer, because of {construct}"));
+        } else if self.by_jaq > 0 {
+            line(&format!("  of {} it was evaluated by jaq, which takes longer", self.by_jaq));
         }
 
         let (shown, others) = self.shown(TOPICS);
@@ -254,6 +260,7 @@ mod tests {
             errors: BTreeMap::from([(ErrorKind::Program, 2), (ErrorKind::Shape, 1)]),
             times: Some(Times::of(Duration::from_millis(5), Duration::from_micros(70), 400)),
             left_to_jaq: Some("`reduce`".to_owned()),
+            by_jaq: 400,
             topics: topics.collect(),
             others: 1,
             failed: vec![Failed {
@@ -316,7 +323,7 @@ mod tests {
         let mut outcome = outcome();
         outcome.topics.truncate(1);
         expect![[r#"
-            {"source":"kraken","frames":400,"bytes":65000,"events":326,"duplicates":2,"silent":70,"errors":{"program":2,"shape":1},"micros_per_frame":{"mean":12.5,"longest":70.0},"left_to_jaq":"`reduce`","topics":[{"topic":"trades.0","events":25}],"other_topics":1,"failed":[{"frame":17,"kind":"program","message":"the mapping failed: cannot iterate over null","bytes":900,"shown":"{\"event\":\"\u001b[2J"}]}
+            {"source":"kraken","frames":400,"bytes":65000,"events":326,"duplicates":2,"silent":70,"errors":{"program":2,"shape":1},"micros_per_frame":{"mean":12.5,"longest":70.0},"left_to_jaq":"`reduce`","by_jaq":400,"topics":[{"topic":"trades.0","events":25}],"other_topics":1,"failed":[{"frame":17,"kind":"program","message":"the mapping failed: cannot iterate over null","bytes":900,"shown":"{\"event\":\"\u001b[2J"}]}
         "#]]
         .assert_eq(&outcome.json());
     }
@@ -344,7 +351,7 @@ mod tests {
         outcome.topics.truncate(1);
         outcome.failed.clear();
         outcome.feed = Some(Feed { last_fault: Some("the mapping failed".to_owned()), ..feed() });
-        expect![[r"
+        expect![[r#"
             source `kraken` live
               frames           400  of 65000 bytes
               events           326
@@ -352,10 +359,11 @@ mod tests {
               silent            70  frames that gave nothing
               faults             3  program 2, shape 1
               the latest: the mapping failed
+              of 400 it was evaluated by jaq, which takes longer
               topic           events
               trades.0            25
               other topics         1
-        "]]
+        "#]]
         .assert_eq(&outcome.text("", None));
         let rows: Vec<_> = outcome.rows().iter().map(ToString::to_string).collect();
         expect![[r#"

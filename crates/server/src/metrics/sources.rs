@@ -7,7 +7,7 @@ use super::page::{MILLIS, Page};
 
 pub(super) fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus::Result<()> {
     type Number = fn(&SourceStatus) -> u64;
-    let totals: [(&str, &str, Number); 9] = [
+    let totals: [(&str, &str, Number); 10] = [
         ("upstream_frames_total", "Frames received.", |s| s.frames),
         ("upstream_bytes_total", "Bytes of the frames received.", |s| s.bytes),
         ("upstream_events_total", "Events put into the log.", |s| s.events),
@@ -18,6 +18,11 @@ pub(super) fn fill_sources(page: &Page, sources: &[SourceStatus]) -> prometheus:
         ("upstream_missed_total", "What the feed has sent and nobody got, by its own numbers.", |s| s.missed),
         ("upstream_ignored_total", "Frames for which the mapping gave nothing.", |s| s.ignored),
         ("upstream_unmapped_total", "Frames and outputs that could not become events.", |s| s.unmapped),
+        (
+            "upstream_by_jaq_total",
+            "Values of frames, and inputs, that it was left to jaq to map, which takes longer.",
+            |s| s.by_jaq,
+        ),
         ("upstream_reconnects_total", "Attempts to connect after the first.", |s| s.reconnects),
     ];
     for (name, help, number) in totals {

@@ -48,6 +48,7 @@ pub(crate) fn source() -> SourceStatus {
         missed: 0,
         ignored: 0,
         unmapped: 0,
+        by_jaq: 0,
         errors: BTreeMap::new(),
         last_data: Some(1),
         ages: Spread::default(),

@@ -66,7 +66,7 @@ fn mapped_with(state: &str, program: &str, frame: &str) -> Vec<String> {
         let source = Arc::from("kraken");
         let facts = facts(&source, frame, &state);
         let limits = Limits { time: UNHURRIED, ..facts.limits() };
-        let Outputs { events, state, numbers } =
+        let Outputs { events, state, numbers, .. } =
             mapping.outputs_within(Part::Json(frame.as_bytes()), &facts, limits).unwrap();
         let line = |Mapped { event, extent }: Mapped| {
             let Event { topic, key, id, ts, n, source: _, data } = event;
