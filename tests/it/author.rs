@@ -146,6 +146,37 @@ async fn played(tape: &Path, map: &str, events: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn pings_of_the_feeds_own_are_answered_while_it_is_recorded() {
+    let frames = [r#"{"event":"ping","id":7}"#, r#"{"n":1}"#, r#"{"n":2}"#];
+    let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
+    let (_folder, config) = write_config(&format!(
+        r#"
+        [[source]]
+        name = "feed"
+        kind = "websocket"
+        url = "{}"
+        reply = 'select(.event? == "ping") | {{event: "pong", id}}'
+        map = '{{topic: "all", data: .}}'
+        "#,
+        upstream.url()
+    ));
+    let feed = async {
+        eventually("somebody follows", PATIENCE, async || (upstream.followed() == 1).then_some(()).ok_or("nobody"))
+            .await;
+        upstream.air(1);
+        // Only to who has answered goes more.
+        let answered = async || {
+            let received = upstream.received();
+            if received == [r#"{"event":"pong","id":7}"#] { Ok(()) } else { Err(format!("{received:?}")) }
+        };
+        eventually("the pong", PATIENCE, answered).await;
+        upstream.air(2);
+    };
+    let (tape, ()) = tokio::join!(record(&config, 3), feed);
+    assert_eq!(played(&tape, "{topic: \"all\", data: .}", 3).await[2], json!({"n": 2}));
+}
+
+#[tokio::test]
 async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() {
     let frames: Vec<String> = (0..40).map(|n| format!("{{\"n\":{n}.10,\"text\":\"\\u00e9 é\"}}")).collect();
     let upstream = FakeUpstream::start(Capture::of(frames), Speed::Max).await;
