@@ -1,8 +1,14 @@
 //! The presets of `deploy/presets`: each is valid, and makes of the recording of its feed as many events of each topic and
 //! key as a reading of the raw file by other means finds.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use standpipe_tests::{
     PATIENCE, Server, Socket, eventually, feed, feeds, foreign, foreign::Language, language, paths, server::standpipe,
@@ -147,10 +153,57 @@ async fn binances_events_are_those_of_its_recording() {
     plays_as_counted("binance", &feed!("cex_binance_spot_2021")).await;
 }
 
+/// One recorded connection of several, in a file of its own: of another market, where the same names mean something else.
+fn connection_to(addr: &str, recording: &Path, folder: &Path) -> PathBuf {
+    let rows = feeds::values(recording);
+    let connect = rows.iter().find(|row| row["t"] == "connect" && row["addr"] == addr);
+    let conn = &connect.unwrap_or_else(|| panic!("no connection to {addr}"))["conn"];
+    let file = folder.join("connection.jsonl.gz");
+    let mut gzip = GzEncoder::new(fs::File::create(&file).expect("a new file"), Compression::fast());
+    for row in rows.iter().filter(|row| row["t"] == "header" || row["conn"] == *conn) {
+        writeln!(gzip, "{row}").expect("room on the disk");
+    }
+    gzip.finish().expect("room on the disk");
+    file
+}
+
+const BYBIT: [&str; 2] = ["wss://stream.bybit.com/v5/public/linear", "wss://stream.bybit.com/v5/public/spot"];
+
 #[tokio::test]
 async fn bybits_events_are_those_of_its_recording() {
     language!(Language::Python);
-    plays_as_counted("bybit", &feed!("cex_bybit_2026")).await;
+    let (recording, folder) = (feed!("cex_bybit_2026"), tempfile::tempdir().expect("a folder"));
+    for market in BYBIT {
+        plays_as_counted("bybit", &connection_to(market, &recording, folder.path())).await;
+    }
+}
+
+#[tokio::test]
+async fn bybits_tickers_are_whole_though_most_frames_only_say_what_changed() {
+    let (recording, folder) = (feed!("cex_bybit_2026"), tempfile::tempdir().expect("a folder"));
+    for market in BYBIT {
+        let recording = connection_to(market, &recording, folder.path());
+        let mut right: BTreeMap<String, (Value, serde_json::Map<String, Value>)> = BTreeMap::new();
+        for row in feeds::values(&recording).iter().filter(|row| row["t"] == "recv") {
+            let frame: Value = serde_json::from_str(row["data"].as_str().expect("a text")).expect("a frame");
+            let Some(symbol) = frame["topic"].as_str().and_then(|topic| topic.strip_prefix("tickers.")) else {
+                continue;
+            };
+            let (ts, state) = right.entry(symbol.to_owned()).or_default();
+            *ts = frame["ts"].clone();
+            state.extend(frame["data"].as_object().expect("an object").clone());
+        }
+        assert!(right.len() >= 2, "{right:?}");
+        let server = Server::start(&replayed("bybit", &recording)).await;
+        let source = until_source(&server, "its end", |source| source["finished"] == true).await;
+        assert_eq!(source["unmerged"], 0, "{source}");
+        let mut client = Socket::open(server.addr(), "/ws?topics=tickers.*&snapshot=1").await;
+        for _ in 0..right.len() {
+            let shown = client.until("snapshot").await;
+            let (ts, data) = &right[shown["key"].as_str().expect("a key")];
+            assert_eq!((&shown["ts"], shown["data"].as_object()), (ts, Some(data)));
+        }
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ def bybit(file):
             for _ in frame["data"]:
                 yield f"candles.{symbol}", symbol, None
         else:
-            yield f"{topic}.{symbol}", None, None
+            yield f"{topic}.{symbol}", None if topic == "books" else symbol, None
 
 
 def okx(file):
