@@ -2,7 +2,7 @@
 //!
 //! What may not be taken now waits in its place, with all that is behind it; its client is not slow for that.
 
-use std::{task::Context, time::Duration};
+use std::{mem, task::Context, time::Duration};
 
 use standpipe_ledger::{Bill, Left, Pause, Place, Unpaid};
 use standpipe_liveness::Asking;
@@ -20,6 +20,8 @@ use crate::{Closing, queued::Queued};
 pub struct Paying {
     bill: Bill,
     asking: Asking,
+    /// A receipt was asked for before the alarm that was set for it.
+    is_ahead: bool,
     /// Why the next frame was not taken, where it stands, and what it is charged as.
     refused: Option<(Unpaid, Place, Option<Class>)>,
 }
@@ -28,7 +30,7 @@ impl Paying {
     /// The `connection` with `bill`, asked for a receipt every `receipt_interval` at least while it is written to.
     pub fn new(bill: Bill, receipt_interval: Duration, connection: ConnectionId) -> Self {
         let asking = Asking::new(receipt_interval, connection.0, Instant::now().into_std());
-        Self { bill, asking, refused: None }
+        Self { bill, asking, is_ahead: false, refused: None }
     }
 
     /// It goes on from what an earlier connection of its client left.
@@ -89,6 +91,12 @@ impl Paying {
     /// A receipt was asked for, as far as that is possible.
     pub(super) fn stamped(&mut self, now: Instant) {
         self.asking.asked(now.into_std());
+        self.is_ahead = true;
+    }
+
+    /// Whether the alarm is to be set anew. It would ring for nothing, once for each receipt.
+    pub(super) fn take_ahead(&mut self) -> bool {
+        mem::take(&mut self.is_ahead)
     }
 
     /// All data frames up to the `frames`th are proven: those that were not yet, at `places`.
