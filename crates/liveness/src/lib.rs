@@ -3,7 +3,6 @@
 //! Everything here takes `now` (and randomness) as an argument and returns what to do. No clock, no sockets, no tasks:
 //! so every rule is tested with explicit times, and cannot differ between tests and production.
 
-pub mod asking;
 pub mod backoff;
 pub mod drain;
 pub mod freshness;
@@ -12,7 +11,6 @@ pub mod jitter;
 pub mod rate;
 pub mod receipt;
 
-pub use asking::Asking;
 pub use backoff::Backoff;
 pub use drain::DrainPlan;
 pub use freshness::Freshness;

@@ -139,7 +139,7 @@ impl Billing {
             (Payer::Caller, None) => return None,
             (Payer::Run | Payer::Auto, _) => self.ledger.bill(),
         };
-        Some(Paying::new(bill, self.receipt_interval, connection))
+        Some(Paying::new(bill, self.receipt_interval))
     }
 
     /// What the ledger says of itself.

@@ -2,11 +2,10 @@
 //!
 //! What may not be taken now waits in its place, with all that is behind it; its client is not slow for that.
 
-use std::{mem, task::Context, time::Duration};
+use std::{task::Context, time::Duration};
 
 use standpipe_ledger::{Bill, Left, Pause, Place, Unpaid};
-use standpipe_liveness::Asking;
-use standpipe_protocol::{Class, CloseReason, ConnectionId};
+use standpipe_protocol::{Class, CloseReason};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
@@ -19,18 +18,17 @@ use crate::{Closing, queued::Queued};
 #[derive(Debug)]
 pub struct Paying {
     bill: Bill,
-    asking: Asking,
-    /// A receipt was asked for before the alarm that was set for it.
-    is_ahead: bool,
+    /// The longest that what was written goes without a ping behind it.
+    receipt_interval: Duration,
+    stamped: Instant,
     /// Why the next frame was not taken, where it stands, and what it is charged as.
     refused: Option<(Unpaid, Place, Option<Class>)>,
 }
 
 impl Paying {
-    /// The `connection` with `bill`, asked for a receipt every `receipt_interval` at least while it is written to.
-    pub fn new(bill: Bill, receipt_interval: Duration, connection: ConnectionId) -> Self {
-        let asking = Asking::new(receipt_interval, connection.0, Instant::now().into_std());
-        Self { bill, asking, is_ahead: false, refused: None }
+    /// A connection with `bill`, asked for a receipt every `receipt_interval` while it is written to.
+    pub fn new(bill: Bill, receipt_interval: Duration) -> Self {
+        Self { bill, receipt_interval, stamped: Instant::now(), refused: None }
     }
 
     /// It goes on from what an earlier connection of its client left.
@@ -80,23 +78,12 @@ impl Paying {
 
     /// When a receipt is to be asked for, if `unstamped` frames lie behind the last ping.
     pub(super) fn receipt_at(&self, unstamped: u64) -> Option<Instant> {
-        (unstamped > 0).then(|| Instant::from_std(self.asking.at()))
-    }
-
-    /// Whether a receipt is asked for along with what is written at `now`.
-    pub(super) fn asks_along(&self, now: Instant) -> bool {
-        self.asking.along(now.into_std())
+        (unstamped > 0).then(|| self.stamped + self.receipt_interval)
     }
 
     /// A receipt was asked for, as far as that is possible.
     pub(super) fn stamped(&mut self, now: Instant) {
-        self.asking.asked(now.into_std());
-        self.is_ahead = true;
-    }
-
-    /// Whether the alarm is to be set anew. It would ring for nothing, once for each receipt.
-    pub(super) fn take_ahead(&mut self) -> bool {
-        mem::take(&mut self.is_ahead)
+        self.stamped = now;
     }
 
     /// All data frames up to the `frames`th are proven: those that were not yet, at `places`.

@@ -58,8 +58,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
     pub(super) fn sleep_until_next(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
         let at = self.next_deadline(now);
         // An alarm that rings too early costs one look; moving it for each frame would cost more.
-        let is_ahead = self.paying.as_mut().is_some_and(|paying| paying.take_ahead());
-        if is_ahead || at < self.sleep.deadline() || self.sleep.is_elapsed() || self.sleep.deadline() <= now {
+        if at < self.sleep.deadline() || self.sleep.is_elapsed() || self.sleep.deadline() <= now {
             self.sleep.as_mut().reset(at);
         }
         if self.sleep.as_mut().poll(cx).is_ready() {

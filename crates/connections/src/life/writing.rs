@@ -130,9 +130,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, C: Commands> Life<IO, C> {
             || unstamped_bytes >= (config.max_unconfirmed_bytes as u64).div_ceil(4);
         let first = stamped.frames == 0 && placed.frames > 0;
         let awaited = window_closed && unstamped_frames > 0;
-        let is_written = unstamped_frames > 0 && !self.writer.is_empty();
-        let along = is_written && self.paying.as_ref().is_some_and(|paying| paying.asks_along(now));
-        if !(self.ping_wanted || much || first || awaited || along) {
+        if !(self.ping_wanted || much || first || awaited) {
             return;
         }
         if let Some(paying) = &mut self.paying {
