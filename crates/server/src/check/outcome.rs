@@ -214,7 +214,7 @@ impl Outcome {
         if let Some(construct) = &self.left_to_jaq {
             line(&format!("  the mapping is evaluated by jaq, which takes longer, because of {construct}"));
         } else if self.by_jaq > 0 {
-            line(&format!("  of {} it was evaluated by jaq, which takes longer", self.by_jaq));
+            line(&format!("  the mapping of {} values was left to jaq, which takes longer", self.by_jaq));
         }
 
         let (shown, others) = self.shown(TOPICS);
@@ -351,7 +351,7 @@ mod tests {
         outcome.topics.truncate(1);
         outcome.failed.clear();
         outcome.feed = Some(Feed { last_fault: Some("the mapping failed".to_owned()), ..feed() });
-        expect![[r#"
+        expect![[r"
             source `kraken` live
               frames           400  of 65000 bytes
               events           326
@@ -359,11 +359,11 @@ mod tests {
               silent            70  frames that gave nothing
               faults             3  program 2, shape 1
               the latest: the mapping failed
-              of 400 it was evaluated by jaq, which takes longer
+              the mapping of 400 values was left to jaq, which takes longer
               topic           events
               trades.0            25
               other topics         1
-        "#]]
+        "]]
         .assert_eq(&outcome.text("", None));
         let rows: Vec<_> = outcome.rows().iter().map(ToString::to_string).collect();
         expect![[r#"
