@@ -1,6 +1,9 @@
 //! What the author of a configuration has: trying mappings on a recording, and making recordings.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use standpipe_tests::{
@@ -14,6 +17,7 @@ use standpipe_tests::{
     process::{Process, Signal},
     server::{standpipe, write_config},
 };
+use tempfile::TempDir;
 
 use crate::{config::run, kinds::serve};
 
@@ -104,8 +108,16 @@ async fn a_preset_tried_on_a_recording_gives_the_events_of_an_independent_count(
     assert_eq!(told["events"], right[right.len() - 1]["all"], "{told}");
 }
 
+/// A configuration of the source `feed`, with these lines more; and the folder that it is in.
+fn feed_at(kind: &str, url: &str, more: &str) -> (TempDir, PathBuf) {
+    write_config(&format!("[[source]]\nname = \"feed\"\nkind = \"{kind}\"\nurl = \"{url}\"\n{more}"))
+}
+
+/// All frames as they are, in one topic.
+const ALL: &str = r#"{topic: "all", data: .}"#;
+
 /// Records so many frames of the source `feed` of this configuration, in a file beside it.
-async fn record(config: &Path, frames: usize) -> std::path::PathBuf {
+async fn record(config: &Path, frames: usize) -> PathBuf {
     let tape = config.with_file_name("tape.jsonl.gz");
     let mut command = standpipe();
     command.args(["record", "--source", "feed", "--config"]).arg(config).arg("--out").arg(&tape);
@@ -149,17 +161,8 @@ async fn played(tape: &Path, map: &str, events: usize) -> Vec<Value> {
 async fn pings_of_the_feeds_own_are_answered_while_it_is_recorded() {
     let frames = [r#"{"event":"ping","id":7}"#, r#"{"n":1}"#, r#"{"n":2}"#];
     let upstream = FakeUpstream::start(Capture::of(frames), Speed::OnCue).await;
-    let (_folder, config) = write_config(&format!(
-        r#"
-        [[source]]
-        name = "feed"
-        kind = "websocket"
-        url = "{}"
-        reply = 'select(.event? == "ping") | {{event: "pong", id}}'
-        map = '{{topic: "all", data: .}}'
-        "#,
-        upstream.url()
-    ));
+    let reply = format!("reply = 'select(.event? == \"ping\") | {{event: \"pong\", id}}'\nmap = '{ALL}'");
+    let (_folder, config) = feed_at("websocket", &upstream.url(), &reply);
     let feed = async {
         eventually("somebody follows", PATIENCE, async || (upstream.followed() == 1).then_some(()).ok_or("nobody"))
             .await;
@@ -173,7 +176,7 @@ async fn pings_of_the_feeds_own_are_answered_while_it_is_recorded() {
         upstream.air(2);
     };
     let (tape, ()) = tokio::join!(record(&config, 3), feed);
-    assert_eq!(played(&tape, "{topic: \"all\", data: .}", 3).await[2], json!({"n": 2}));
+    assert_eq!(played(&tape, ALL, 3).await[2], json!({"n": 2}));
 }
 
 #[tokio::test]
@@ -181,19 +184,14 @@ async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() 
     let frames: Vec<String> = (0..40).map(|n| format!("{{\"n\":{n}.10,\"text\":\"\\u00e9 é\"}}")).collect();
     let upstream = FakeUpstream::start(Capture::of(frames), Speed::Max).await;
     upstream.release();
-    let map = "{topic: \"all\", data: .}";
-    let (_folder, config) = write_config(&format!(
+    let more = format!(
         r#"
-        [[source]]
-        name = "feed"
-        kind = "websocket"
-        url = "{}/?key=${{FEED_KEY}}"
         headers = {{ X-Key = "${{FEED_KEY}}" }}
         send = ['{{"subscribe":"all","key":"${{FEED_KEY}}"}}']
-        map = '{map}'
-        "#,
-        upstream.url()
-    ));
+        map = '{ALL}'
+        "#
+    );
+    let (_folder, config) = feed_at("websocket", &format!("{}/?key=${{FEED_KEY}}", upstream.url()), &more);
     let tape = record(&config, 40).await;
     assert_eq!(upstream.received(), [format!("{{\"subscribe\":\"all\",\"key\":\"{SECRET}\"}}")]);
     let text = feeds::lines(&tape).collect::<Vec<_>>().join("\n");
@@ -201,7 +199,7 @@ async fn what_is_recorded_of_a_websocket_plays_as_it_came_and_holds_no_secret() 
     assert!(text.contains("${FEED_KEY}"), "what was sent, as it is written: {text}");
     let words: Vec<String> = text.lines().map(|line| parse(line)["t"].as_str().expect("a word").to_owned()).collect();
     assert_eq!((&words[..3], words.len()), (&["header", "connect", "send"].map(str::to_owned)[..], 43), "{words:?}");
-    let played = played(&tape, map, 40).await;
+    let played = played(&tape, ALL, 40).await;
     let right: Vec<Value> = (0..40).map(|n| parse(&format!("{{\"n\":{n}.10,\"text\":\"é é\"}}"))).collect();
     assert_eq!(played, right);
 }
@@ -211,10 +209,7 @@ async fn what_is_recorded_of_a_stream_and_of_a_page_plays_as_it_came() {
     language!(Language::Python);
     let changes = feed!("wikimedia_recentchange_2023");
     let (_feed, told) = serve("stream", &changes, &["23"]).await;
-    let (_folder, config) = write_config(&format!(
-        "[[source]]\nname = \"feed\"\nkind = \"sse\"\nurl = \"http://127.0.0.1:{}/\"\n",
-        told["port"]
-    ));
+    let (_folder, config) = feed_at("sse", &format!("http://127.0.0.1:{}/", told["port"]), "");
     let tape = record(&config, 30).await;
     let ids = played(&tape, "{topic: $event, data: .meta.id}", 30).await;
     let right: Vec<Value> =
@@ -223,12 +218,9 @@ async fn what_is_recorded_of_a_stream_and_of_a_page_plays_as_it_came() {
 
     let polls = feed!("dexscreener_search_polls_2025");
     let (_feed, told) = serve("polls", &polls, &[]).await;
-    let (_folder, config) = write_config(&format!(
-        "[[source]]\nname = \"feed\"\nkind = \"http_poll\"\nurl = \"http://127.0.0.1:{}/\"\nevery = \"100ms\"\n",
-        told["port"]
-    ));
+    let (_folder, config) = feed_at("http_poll", &format!("http://127.0.0.1:{}/", told["port"]), "every = \"100ms\"");
     let tape = record(&config, 19).await;
-    let answers = played(&tape, "{topic: \"all\", data: .}", 19).await;
+    let answers = played(&tape, ALL, 19).await;
     let right: Vec<Value> =
         feeds::values(&polls).iter().map(|poll| parse(poll["data"].as_str().expect("an answer"))).collect();
     assert_eq!(answers, right);

@@ -27,9 +27,9 @@ struct Aged {
 impl Ages {
     /// Adds the newest, and tells its place.
     pub(crate) fn add(&mut self, record: Arc<Record>) -> usize {
-        let place = self.held.insert(Aged { record, older: self.newest, newer: None });
+        let place = self.held.insert(Aged { record, older: None, newer: None });
         self.join(self.newest, Some(place));
-        self.newest = Some(place);
+        self.join(Some(place), None);
         place
     }
 

@@ -287,13 +287,11 @@ fn text_frame(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut payload = PAYLOAD.take();
     payload.clear();
     write(&mut payload);
-    let mut out = BytesMut::with_capacity(frame::header_len(payload.len()) + payload.len());
-    frame::put_text_header(&mut out, payload.len());
-    out.put_slice(&payload);
+    let frame = frame::text(&payload);
     if payload.capacity() <= MAX_KEPT {
         PAYLOAD.set(payload);
     }
-    out.freeze()
+    frame
 }
 
 /// Appends `value` as JSON. The types that come here cannot fail: their keys are strings, their numbers finite.

@@ -13,9 +13,9 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// A text frame.
-pub fn text(payload: &str) -> Bytes {
-    frame(TEXT, payload.as_bytes())
+/// A text frame. The payload is UTF-8.
+pub fn text(payload: impl AsRef<[u8]>) -> Bytes {
+    frame(TEXT, payload.as_ref())
 }
 
 /// A Ping frame. What exceeds [`MAX_CONTROL_PAYLOAD`] is cut.
@@ -105,7 +105,7 @@ mod tests {
             (65535, &[0x81, 126, 255, 255]),
             (65536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
-            let frame = text(&"x".repeat(len));
+            let frame = text("x".repeat(len));
             assert_eq!(&frame[..header.len()], header);
             assert_eq!(frame.len(), header_len(len) + len);
             assert_eq!(payload(&frame).len(), len);

@@ -86,7 +86,7 @@ pub(super) fn deliver(connection: &Arc<Connection>, seq: u64, len: usize) -> Off
 }
 
 fn deliver_by(connection: &Arc<Connection>, seq: u64, len: usize, way: Way) -> Offer {
-    let frame = frame::text(&"x".repeat(len));
+    let frame = frame::text("x".repeat(len));
     let offer = connection.offer_frame(frame, Mark::Event(seq), way, Instant::now());
     connection.wake();
     offer
